@@ -1,0 +1,61 @@
+package tool
+
+import (
+	"gomahi/effects"
+	"gomahi/internal/cli"
+)
+
+// Loss is gm-loss.
+type Loss struct {
+	Seeded
+	Common
+	up, down bool
+	rate     float64
+}
+
+func (o *Seeded) seed() *uint64 { return o.Seed }
+
+func (o *Loss) Grammar() *cli.Grammar {
+	return &cli.Grammar{
+		Name:  "gm-loss",
+		Usage: optionsUsage + "uplink|downlink|both RATE [COMMAND...]",
+		About: "Run a command, or a shell, in a network that drops each packet with probability RATE (0 to 1, or 5%), each\n" +
+			"independently of the others. Uplink is out of the container, downlink into it.",
+		Examples: []string{
+			"gm-loss uplink 0.1  # a shell that loses a tenth of what it sends",
+			"gm-loss both 1% --seed 7 ./test  # the same packets in every run",
+			"gm-delay 50 gm-loss downlink 5% curl https://example.org",
+		},
+		Options: o,
+		Own:     func(map[string]bool) int { return 2 },
+	}
+}
+
+func (o *Loss) Set(args []string) (err error) {
+	if o.up, o.down, err = cli.Directions(args[0]); err != nil {
+		return err
+	}
+	o.rate, err = cli.Probability("loss rate", args[1])
+	return err
+}
+
+func (o *Loss) Link(l *Link) {
+	l.Uplink, l.Downlink = effects.NewDelay(0), effects.NewDelay(0)
+	if o.up {
+		l.Uplink = effects.NewLoss(o.rate, l.Random("uplink"), l.UpDrops)
+	}
+	if o.down {
+		l.Downlink = effects.NewLoss(o.rate, l.Random("downlink"), l.DownDrops)
+	}
+}
+
+func (o *Loss) Prefix() string {
+	s := "[loss"
+	if o.up {
+		s += " up=" + decimals(o.rate)
+	}
+	if o.down {
+		s += " down=" + decimals(o.rate)
+	}
+	return s + "] "
+}

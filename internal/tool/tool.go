@@ -1,0 +1,186 @@
+// Package tool has the container tools: for each its command line and the stages that it makes of it.
+package tool
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"time"
+
+	"gomahi/effects"
+	"gomahi/internal/cli"
+	"gomahi/packet"
+	"gomahi/shell"
+)
+
+// A Tool is one kind of container.
+type Tool interface {
+	// Grammar is its command line.
+	Grammar() *cli.Grammar
+	// Set takes its own arguments after the options are filled in, and checks both.
+	Set(args []string) error
+	// Link makes the stages of both directions.
+	Link(l *Link)
+	// Prefix is what it adds to prompts, such as "[delay 50 ms] ".
+	Prefix() string
+	common() *Common
+}
+
+// Link is what a tool makes its stages with, and where it puts them.
+type Link struct {
+	Seed               uint64
+	Uplink, Downlink   shell.Stage
+	UpDrops, DownDrops effects.Observer
+	random             bool
+}
+
+// Random is a direction's own stream of the seed: "uplink", "downlink", or a name for what both share.
+func (l *Link) Random(stream string) *rand.Rand {
+	l.random = true
+	return effects.Random(l.Seed, stream)
+}
+
+// Common are the options of every container tool.
+type Common struct {
+	Linger    string `placeholder:"TIME" default:"5s" help:"After the command's end deliver what it sent, for at most TIME (5s)."`
+	Contain   bool   `help:"Give the command a PID namespace: nothing that it starts outlives the tool."`
+	NoOffload bool   `help:"Carry one packet per read and write: slower, with the rhythm of single packets."`
+	Precise   bool   `help:"Spin through the last 300 us before a departure: to the microsecond, at the cost of a CPU."`
+	Verbose   bool   `short:"v" help:"Say the seed, and at the end what was carried, on standard error."`
+	cli.Standard
+	linger time.Duration
+}
+
+func (c *Common) common() *Common { return c }
+
+// Seeded is the option of tools that draw random numbers.
+type Seeded struct {
+	Seed *uint64 `placeholder:"N" help:"Draw from this seed: the same seed and packets meet the same fate."`
+}
+
+const optionsUsage = "[OPTION...] "
+
+// Main runs a tool: it parses the arguments, starts the command and returns the exit status.
+func Main(t Tool, args []string, stdout, stderr io.Writer) int {
+	if shell.IsInit() {
+		return shell.Init()
+	}
+	g, c := t.Grammar(), t.common()
+	own, command, err := g.Parse(args)
+	switch {
+	case err != nil:
+	case c.Help:
+		if err := g.Help(stdout); err != nil {
+			return shell.StatusFailed
+		}
+		return 0
+	case c.Version:
+		fmt.Fprintln(stdout, cli.Version(g.Name))
+		return 0
+	default:
+		c.linger, err = cli.Duration("linger", c.Linger, time.Second)
+		if err == nil {
+			err = t.Set(own)
+		}
+	}
+	var status int
+	if err == nil {
+		status, err = run(t, command, stderr)
+	}
+	if err != nil {
+		cli.Report(stderr, g.Name, err)
+		return statusOf(err)
+	}
+	return status
+}
+
+func statusOf(err error) int {
+	var usage *cli.UsageError
+	var exit *shell.Exit
+	switch {
+	case errors.As(err, &usage):
+		return shell.StatusUsage
+	case errors.As(err, &exit):
+		return exit.Status
+	}
+	return shell.StatusFailed
+}
+
+// run starts the command behind the tool's link.
+func run(t Tool, command []string, stderr io.Writer) (int, error) {
+	c, name := t.common(), t.Grammar().Name
+	if len(command) == 0 {
+		command = []string{shell.LoginShell()}
+	}
+	path, err := shell.FindCommand(command[0])
+	if err != nil {
+		return 0, err
+	}
+	up, down := &tally{}, &tally{}
+	l := &Link{Seed: rand.Uint64(), UpDrops: up, DownDrops: down}
+	if s, ok := t.(interface{ seed() *uint64 }); ok && s.seed() != nil {
+		l.Seed = *s.seed()
+	}
+	t.Link(l)
+	if c.Verbose && l.random {
+		fmt.Fprintf(stderr, "%s: seed %d\n", name, l.Seed)
+	}
+	_, hold := os.LookupEnv("MAHIMAHI_PASSTHROUGH_UNTIL_SIGNAL")
+	status, sum, err := shell.Run(shell.Options{
+		Tool: filepath.Base(name)[len("gm-"):], Prefix: t.Prefix(), Path: path, Argv: command,
+		Uplink: l.Uplink, Downlink: l.Downlink,
+		Linger: c.linger, Contain: c.Contain, NoOffload: c.NoOffload, Precise: c.Precise, HoldEffect: hold,
+		Warn: func(m string) { cli.Say(stderr, name, "warning", m) },
+	})
+	if err != nil {
+		return 0, err
+	}
+	if c.Verbose {
+		summarize(stderr, name, "uplink", sum.Uplink, up)
+		summarize(stderr, name, "downlink", sum.Downlink, down)
+		if sum.Untranslated > 0 {
+			fmt.Fprintf(stderr, "%s: %d packets dropped that NAT could not translate\n", name, sum.Untranslated)
+		}
+	}
+	if status.Signaled() {
+		shell.Die(status.Signal())
+		return 128 + int(status.Signal()), nil
+	}
+	return status.ExitStatus(), nil
+}
+
+// tally counts a direction's drops by reason.
+type tally struct {
+	reasons []string
+	counts  []uint64
+}
+
+func (t *tally) Drop(_ time.Duration, _ packet.Packet, reason string) {
+	for i, r := range t.reasons {
+		if r == reason {
+			t.counts[i]++
+			return
+		}
+	}
+	t.reasons, t.counts = append(t.reasons, reason), append(t.counts, 1)
+}
+
+func summarize(w io.Writer, name, direction string, s shell.Traffic, drops *tally) {
+	fmt.Fprintf(w, "%s: %s: %d packets in (%d bytes), %d out (%d bytes)", name, direction, s.PacketsIn, s.BytesIn,
+		s.PacketsOut, s.BytesOut)
+	left := s.PacketsIn - s.PacketsOut
+	for i, r := range drops.reasons {
+		fmt.Fprintf(w, ", %d dropped (%s)", drops.counts[i], r)
+		left -= drops.counts[i]
+	}
+	if left > 0 {
+		fmt.Fprintf(w, ", %d not delivered in time", left)
+	}
+	if s.Refused > 0 {
+		fmt.Fprintf(w, ", %d refused by the kernel", s.Refused)
+	}
+	fmt.Fprintf(w, "; at most %.3f ms late\n", float64(s.Late.Max)/1e6)
+}

@@ -1,0 +1,179 @@
+package shell
+
+import (
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"gomahi/packet"
+	"gomahi/tun"
+)
+
+// A Stage is one direction of an emulated link. Times are offsets from the container's start on the monotonic clock and
+// never decrease between calls. A Stage is used by one goroutine.
+type Stage interface {
+	// Push hands over a packet that arrived at now. What was due before now is settled first, so that a burst never
+	// meets a queue that should already have drained. The stage owns p until it Pops or Releases it.
+	Push(now time.Duration, p packet.Packet)
+	// Pop returns the next packet whose time has come, with its Due.
+	Pop(now time.Duration) (packet.Packet, bool)
+	// Next says when Pop will next have something, if nothing more is pushed.
+	Next() (time.Duration, bool)
+}
+
+// batch is how many frames are taken in before what is due is put out.
+const batch = 16
+
+// spin is how long before a departure a precise ferry no longer sleeps.
+const spin = 300 * time.Microsecond
+
+// Traffic counts one direction. Sizes are those of IP packets.
+type Traffic struct {
+	PacketsIn, BytesIn   uint64
+	PacketsOut, BytesOut uint64
+	Reads, Writes        uint64
+	Refused              uint64 // packets that the receiving kernel refused, since they make no sense or its device is down
+	Late                 Lateness
+}
+
+// A ferry carries packets from one device through a stage to another, on a thread of its own.
+type ferry struct {
+	from, to tun.Device
+	stage    Stage
+	clock    func() time.Duration
+	precise  bool
+	resumed  *atomic.Int64 // when the job was last continued, offset in nanoseconds
+
+	wake    int // an eventfd: look at stop and drained
+	stop    atomic.Bool
+	drained atomic.Pointer[chan struct{}]
+	done    chan struct{}
+
+	pool    packet.Pool
+	Traffic // to be read when done
+}
+
+func newFerry(from, to tun.Device, stage Stage, clock func() time.Duration, resumed *atomic.Int64) (*ferry, error) {
+	wake, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
+	if err != nil {
+		return nil, err
+	}
+	return &ferry{from: from, to: to, stage: stage, clock: clock, resumed: resumed, wake: wake,
+		done: make(chan struct{})}, nil
+}
+
+// run carries packets until Stop. Each turn takes in what has arrived, lets the stage decide, puts out what is due and
+// sleeps until the next moment or the next packet.
+func (f *ferry) run() {
+	runtime.LockOSThread()
+	defer close(f.done)
+	// The default slack of 50 µs would make every departure as much late. This one is for this thread alone.
+	unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
+	fds := []unix.PollFd{{Fd: int32(f.wake), Events: unix.POLLIN}, {Fd: int32(f.from.FD()), Events: unix.POLLIN}}
+	for !f.stop.Load() {
+		drained := f.drained.Load() // before reading, so that whatever was sent before it was asked is read
+		n, err := f.takeIn()
+		if err != nil {
+			fds = fds[:1] // the device is gone; what has arrived is still delivered
+		}
+		f.putOut()
+
+		now := f.clock()
+		f.Late.settle(now, time.Duration(f.resumed.Load()))
+		next, waiting := f.stage.Next()
+		if n == batch || waiting && next <= now {
+			continue
+		}
+		if drained != nil && !waiting && f.drained.CompareAndSwap(drained, nil) {
+			close(*drained)
+		}
+		if f.precise && waiting && next-now <= spin {
+			continue
+		}
+		f.sleep(fds, next, now, waiting)
+	}
+}
+
+func (f *ferry) takeIn() (n int, err error) {
+	for ; n < batch; n++ {
+		frame, err := f.from.Read(&f.pool)
+		if frame == nil {
+			return n, err
+		}
+		now := f.clock()
+		f.Reads++
+		f.PacketsIn += uint64(frame.Len())
+		for i := range frame.Len() {
+			p := frame.Packet(i, now)
+			f.BytesIn += uint64(p.Size)
+			f.stage.Push(now, p)
+		}
+	}
+	return n, nil
+}
+
+// putOut writes what is due. Neighbours of one frame that leave at the same moment leave together, so no packet leaves
+// early.
+func (f *ferry) putOut() {
+	now := f.clock()
+	first, ok := f.stage.Pop(now)
+	for n := 1; ok; n = 1 {
+		var next packet.Packet
+		for next, ok = f.stage.Pop(now); ok && next.Frame == first.Frame && int(next.Index) == int(first.Index)+n; n++ {
+			f.account(next, now)
+			next, ok = f.stage.Pop(now)
+		}
+		f.account(first, now)
+		f.Writes++
+		if err := f.to.Write(first.Frame, int(first.Index), int(first.Index)+n); err != nil {
+			f.Refused += uint64(n)
+		}
+		for range n {
+			first.Release()
+		}
+		first = next
+	}
+}
+
+func (f *ferry) account(p packet.Packet, now time.Duration) {
+	f.PacketsOut++
+	f.BytesOut += uint64(p.Size)
+	f.Late.note(p.Due, now)
+}
+
+func (f *ferry) sleep(fds []unix.PollFd, next, now time.Duration, waiting bool) {
+	var timeout *unix.Timespec
+	if waiting {
+		wait := next - now
+		if f.precise {
+			wait -= spin
+		}
+		t := unix.NsecToTimespec(int64(wait))
+		timeout = &t
+	}
+	fds[0].Revents = 0
+	if n, _ := unix.Ppoll(fds, timeout, nil); n > 0 && fds[0].Revents != 0 {
+		var b [8]byte
+		unix.Read(f.wake, b[:])
+	}
+}
+
+// rouse wakes the ferry if it sleeps.
+func (f *ferry) rouse() { unix.Write(f.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0}) }
+
+// drain returns a channel that is closed as soon as everything that had been sent before the call has been delivered.
+func (f *ferry) drain() <-chan struct{} {
+	c := make(chan struct{})
+	f.drained.Store(&c)
+	f.rouse()
+	return c
+}
+
+// end stops the ferry and waits for it.
+func (f *ferry) end() {
+	f.stop.Store(true)
+	f.rouse()
+	<-f.done
+}

@@ -1,0 +1,104 @@
+package shell
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+const resolvConf = "/etc/resolv.conf"
+
+// stubAddress is where the name service inside listens, unless there is no resolv.conf: then libraries ask 127.0.0.1
+// (resolv.conf(5)), and so that is where it is.
+var stubAddress = netip.MustParseAddr("127.0.0.53")
+
+// otherDoors are sockets of resolver daemons: nss-resolve, nscd and mdns would ask these past the link.
+var otherDoors = []string{"/run/systemd/resolve/io.systemd.Resolve", "/run/nscd/socket", "/var/run/nscd/socket",
+	"/run/avahi-daemon/socket"}
+
+// nameservers returns what a resolv.conf names, in its order; the local host where it names none.
+func nameservers() []netip.Addr {
+	b, _ := os.ReadFile(resolvConf)
+	var out []netip.Addr
+	for line := range strings.Lines(string(b)) {
+		f := strings.Fields(line)
+		if len(f) < 2 || f[0] != "nameserver" {
+			continue
+		}
+		if a, err := netip.ParseAddr(f[1]); err == nil {
+			out = append(out, a)
+		}
+	}
+	if out == nil {
+		out = append(out, netip.AddrFrom4([4]byte{127, 0, 0, 1}))
+	}
+	return out
+}
+
+// privateNames gives the calling thread, and what is started from it, a mount namespace in which resolv.conf names only
+// the forwarder at the returned address and no daemon's socket leads around it. What the host mounts later appears
+// there too, and nothing of it outside.
+func privateNames() (netip.Addr, error) {
+	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+		return netip.Addr{}, fmt.Errorf("making a mount namespace: %w", err)
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
+		return netip.Addr{}, fmt.Errorf("making mounts private: %w", err)
+	}
+	for _, door := range otherDoors {
+		if _, err := os.Stat(door); err == nil {
+			if err := unix.Mount("/dev/null", door, "", unix.MS_BIND, ""); err != nil {
+				return netip.Addr{}, fmt.Errorf("hiding %s: %w", door, err)
+			}
+		}
+	}
+	old, err := os.ReadFile(resolvConf)
+	if errors.Is(err, fs.ErrNotExist) {
+		return netip.AddrFrom4([4]byte{127, 0, 0, 1}), nil
+	}
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	if err := cover(resolvConf, rewrite(old)); err != nil {
+		return netip.Addr{}, fmt.Errorf("putting our %s over the host's: %w", resolvConf, err)
+	}
+	return stubAddress, nil
+}
+
+// rewrite names our forwarder as the only name server, and keeps the rest.
+func rewrite(conf []byte) []byte {
+	out := []byte("# made by gomahi: queries cross the emulated link\nnameserver " + stubAddress.String() + "\n")
+	for line := range bytes.Lines(conf) {
+		if f := bytes.Fields(line); len(f) > 0 && (string(f[0]) == "search" || string(f[0]) == "domain" || string(f[0]) == "options") {
+			out = append(append(out, bytes.TrimRight(line, "\n")...), '\n')
+		}
+	}
+	return out
+}
+
+// cover mounts a file with the given content over another. It lives in memory, in a file system that nothing else
+// reaches: for the moment it takes, that stands at /etc, which only this thread sees.
+func cover(path string, content []byte) error {
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0) // follows symbolic links, as libraries will
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if err := unix.Mount("gomahi", "/etc", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=755,size=64k"); err != nil {
+		return err
+	}
+	defer unix.Unmount("/etc", unix.MNT_DETACH)
+	if err := os.WriteFile("/etc/resolv.conf", content, 0o644); err != nil {
+		return err
+	}
+	if err := os.Chmod("/etc/resolv.conf", 0o644); err != nil { // whatever the umask
+		return err
+	}
+	return unix.Mount("/etc/resolv.conf", fmt.Sprintf("/proc/thread-self/fd/%d", fd), "", unix.MS_BIND, "")
+}
