@@ -71,6 +71,9 @@ func configure(name string, local4, peer4, local6, peer6 netip.Addr, six bool) (
 		// are forwarded is decided by conf/all; without a writable /proc/sys one stray report remains.
 		os.WriteFile("/proc/sys/net/ipv6/conf/"+name+"/forwarding", []byte("0"), 0)
 	}
+	if err := netlink.LinkSetUp(link); err != nil {
+		return 0, doing("bringing up", err)
+	}
 	if err := netlink.AddrAdd(link, &netlink.Addr{IPNet: host(local4), Peer: host(peer4)}); err != nil {
 		return 0, doing("addressing", err)
 	}
@@ -79,8 +82,12 @@ func configure(name string, local4, peer4, local6, peer6 netip.Addr, six bool) (
 		if err := netlink.AddrAdd(link, a); err != nil {
 			return 0, doing("giving an IPv6 address to", err)
 		}
+		// The kernel adds this route too, but later, from a work queue.
+		if err := netlink.RouteReplace(&netlink.Route{LinkIndex: index, Dst: host(peer6)}); err != nil {
+			return 0, doing("routing IPv6 to", err)
+		}
 	}
-	return index, doing("bringing up", netlink.LinkSetUp(link))
+	return index, nil
 }
 
 // routeAll sends everything of an address's family through it.
