@@ -23,8 +23,8 @@ type Stage interface {
 	Next() (time.Duration, bool)
 }
 
-// batch is how many frames are taken in before what is due is put out.
-const batch = 16
+// batch is how many frames are taken in before what is due is put out: few, so that they are still in the cache then.
+const batch = 4
 
 // spin is how long before a departure a precise ferry no longer sleeps.
 const spin = 300 * time.Microsecond
