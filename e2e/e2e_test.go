@@ -1,0 +1,200 @@
+// Package e2e runs the programs for real, each test in a laboratory of its own (probe/lab.go): a host, and a server
+// beyond it.
+package e2e
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"gomahi/internal/testutil"
+)
+
+// bin is where the programs under test are.
+var bin string
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "gomahi-e2e-")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(dir)
+		os.Chmod(dir, 0o755)
+		build := exec.Command("go", "build", "-o", dir, "gomahi/cmd/...", "gomahi/e2e/probe")
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := build.CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "%v\n%s", err, out)
+			return 1
+		}
+		bin = dir
+		os.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+		for _, v := range []string{"GM_BASE", "GM_BASE6", "MAHIMAHI_BASE", "GM_SHELL_PREFIX", "MAHIMAHI_SHELL_PREFIX"} {
+			os.Unsetenv(v)
+		}
+		return m.Run()
+	}())
+}
+
+// lab is a laboratory's processes.
+type lab struct {
+	t        testing.TB
+	pid, tid string
+}
+
+func newLab(t testing.TB) *lab {
+	t.Helper()
+	testutil.NeedNamespaces(t)
+	c := exec.Command("probe", "lab")
+	in, err := c.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Stderr = os.Stderr
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		in.Close()
+		c.Wait()
+	})
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		t.Fatalf("the laboratory did not start: %v", err)
+	}
+	f := strings.Fields(line)
+	return &lab{t, f[0], f[1]}
+}
+
+// host is a command in the host's namespace.
+func (l *lab) host(args ...string) *exec.Cmd { return l.in("host", args) }
+
+// server is a command in the server's namespace.
+func (l *lab) server(args ...string) *exec.Cmd { return l.in("server", args) }
+
+func (l *lab) in(where string, args []string) *exec.Cmd {
+	return exec.Command("probe", append([]string{"enter", where, l.pid, l.tid}, args...)...)
+}
+
+// output runs a command on the host, which must succeed, and returns what it wrote to both outputs.
+func (l *lab) output(args ...string) string {
+	l.t.Helper()
+	return output(l.t, l.host(args...))
+}
+
+func output(t testing.TB, c *exec.Cmd) string {
+	t.Helper()
+	out, err := c.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %v\n%s", c.Args[5:], err, out)
+	}
+	return string(out)
+}
+
+// state is what is there on the host: devices, addresses, routes, tables.
+func (l *lab) state() string { return l.output("probe", "state") }
+
+// unchanged fails the test unless the host is as it was, soon.
+func (l *lab) unchanged(before string) {
+	l.t.Helper()
+	eventually(l.t, 5*time.Second, func() error {
+		if now := l.state(); now != before {
+			return fmt.Errorf("the host is not as it was:\n%s\nbut was\n%s", now, before)
+		}
+		return nil
+	})
+}
+
+// eventually fails the test if f has not returned nil within a time.
+func eventually(t testing.TB, within time.Duration, f func() error) {
+	t.Helper()
+	for end := time.Now().Add(within); ; time.Sleep(20 * time.Millisecond) {
+		err := f()
+		if err == nil {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestScripts runs testdata/script. In these, "host CMD..." and "server CMD..." run a command in the script's
+// laboratory, "hostbg" runs one beside it, which ends with the script, "status N CMD..." wants an exit status, and
+// "unchanged" says that the host is as it was.
+func TestScripts(t *testing.T) {
+	testutil.NeedNamespaces(t)
+	type value struct {
+		*lab
+		before string
+	}
+	key := struct{ name string }{"lab"}
+	get := func(ts *testscript.TestScript) *value { return ts.Value(key).(*value) }
+	in := func(where string) func(*testscript.TestScript, bool, []string) {
+		return func(ts *testscript.TestScript, neg bool, args []string) {
+			c := get(ts).in(where, args)
+			err := ts.Exec(c.Args[0], c.Args[1:]...)
+			if (err != nil) != neg {
+				ts.Fatalf("%v: %v", args, err)
+			}
+		}
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(env *testscript.Env) error {
+			l := newLab(env.T().(testing.TB))
+			env.Values[key] = &value{l, l.state()}
+			env.Setenv("PATH", os.Getenv("PATH"))
+			env.Setenv("HOME", env.WorkDir)
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"host":   in("host"),
+			"server": in("server"),
+			"hostbg": func(ts *testscript.TestScript, _ bool, args []string) {
+				c := get(ts).in("host", args)
+				c.Dir = ts.Getenv("WORK")
+				var out bytes.Buffer
+				c.Stdout, c.Stderr = &out, &out
+				ts.Check(c.Start())
+				ts.Defer(func() {
+					c.Process.Kill()
+					c.Wait()
+					ts.Logf("%s", out.String())
+				})
+				time.Sleep(300 * time.Millisecond)
+			},
+			"status": func(ts *testscript.TestScript, _ bool, args []string) {
+				c := get(ts).in("host", args[1:])
+				err := ts.Exec(c.Args[0], c.Args[1:]...)
+				got := 0
+				if e, ok := err.(*exec.ExitError); ok {
+					got = e.ExitCode()
+				}
+				if fmt.Sprint(got) != args[0] {
+					ts.Fatalf("%v: status %d, want %s", args[1:], got, args[0])
+				}
+			},
+			"unchanged": func(ts *testscript.TestScript, _ bool, _ []string) {
+				v := get(ts)
+				for end := time.Now().Add(5 * time.Second); v.state() != v.before; time.Sleep(20 * time.Millisecond) {
+					if time.Now().After(end) {
+						ts.Fatalf("the host is not as it was:\n%s\nbut was\n%s", v.state(), v.before)
+					}
+				}
+			},
+		},
+	})
+}

@@ -1,0 +1,275 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// ping prints what ping(8) does, for a socket of its own.
+func ping(args []string) error {
+	f := flag.NewFlagSet("ping", flag.ExitOnError)
+	n := f.Int("c", 4, "")
+	interval := f.Float64("i", 1, "")
+	six := f.Bool("6", false, "")
+	f.Parse(args)
+	to := f.Arg(0)
+	network, request, reply := "ip4:icmp", byte(8), byte(0)
+	if *six || strings.Contains(to, ":") {
+		network, request, reply = "ip6:ipv6-icmp", 128, 129
+	}
+	c, err := net.Dial(network, to)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	fmt.Printf("PING %s 56(84) bytes of data.\n", to)
+	id := uint16(time.Now().UnixNano())
+	var rtts []time.Duration
+	buf := make([]byte, 2000)
+	for seq := 1; seq <= *n; seq++ {
+		m := make([]byte, 64)
+		m[0] = request
+		binary.BigEndian.PutUint16(m[4:], id)
+		binary.BigEndian.PutUint16(m[6:], uint16(seq))
+		if network == "ip4:icmp" { // for ICMPv6 the kernel does it
+			binary.BigEndian.PutUint16(m[2:], checksum(m))
+		}
+		sent := time.Now()
+		if _, err := c.Write(m); err != nil {
+			fmt.Println(err)
+		}
+		next := sent.Add(time.Duration(*interval * float64(time.Second)))
+		if seq == *n {
+			next = sent.Add(2 * time.Second)
+		}
+		c.SetReadDeadline(next)
+		for {
+			k, _, err := c.(*net.IPConn).ReadFromIP(buf) // Read would leave the IPv4 header on
+			if err != nil {
+				break
+			}
+			rtt := time.Since(sent)
+			b := buf[:k]
+			if len(b) >= 8 && b[0] == reply && binary.BigEndian.Uint16(b[4:]) == id && binary.BigEndian.Uint16(b[6:]) == uint16(seq) {
+				fmt.Printf("%d bytes from %s: icmp_seq=%d time=%.2f ms\n", k, to, seq, ms(rtt))
+				rtts = append(rtts, rtt)
+				break
+			}
+		}
+		if seq < *n {
+			time.Sleep(time.Until(next))
+		}
+	}
+	fmt.Printf("\n--- %s ping statistics ---\n%d packets transmitted, %d received, %d%% packet loss\n", to, *n, len(rtts),
+		100*(*n-len(rtts)) / *n)
+	if len(rtts) == 0 {
+		return fmt.Errorf("no reply")
+	}
+	slices.Sort(rtts)
+	var sum time.Duration
+	for _, r := range rtts {
+		sum += r
+	}
+	fmt.Printf("rtt min/avg/max/median = %.3f/%.3f/%.3f/%.3f ms\n", ms(rtts[0]), ms(sum/time.Duration(len(rtts))),
+		ms(rtts[len(rtts)-1]), ms(rtts[len(rtts)/2]))
+	return nil
+}
+
+func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+func checksum(b []byte) uint16 {
+	var s uint32
+	for i := 0; i+1 < len(b); i += 2 {
+		s += uint32(binary.BigEndian.Uint16(b[i:]))
+	}
+	s = s&0xffff + s>>16
+	return ^uint16(s&0xffff + s>>16)
+}
+
+// udp sends numbered packets and tells which came back, in what order, and how long each way took.
+func udp(args []string) error {
+	f := flag.NewFlagSet("udp", flag.ExitOnError)
+	n := f.Int("n", 100, "")
+	interval := f.Duration("i", time.Millisecond, "")
+	size := f.Int("size", 64, "")
+	wait := f.Duration("wait", time.Second, "")
+	f.Parse(args)
+	c, err := net.Dial("udp", net.JoinHostPort(f.Arg(0), port))
+	if err != nil {
+		return err
+	}
+	c.(*net.UDPConn).SetReadBuffer(16 << 20)
+	var back []uint32
+	var ups, downs []int64
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		buf := make([]byte, 64<<10)
+		for {
+			k, err := c.Read(buf)
+			if err != nil {
+				if ne, ok := err.(net.Error); ok && ne.Timeout() {
+					return
+				}
+				continue
+			}
+			now := monotonic()
+			if k < 24 {
+				continue
+			}
+			back = append(back, uint32(binary.BigEndian.Uint64(buf)))
+			there := int64(binary.BigEndian.Uint64(buf[16:]))
+			ups = append(ups, there-int64(binary.BigEndian.Uint64(buf[8:])))
+			downs = append(downs, now-there)
+		}
+	}()
+	buf := make([]byte, max(24, *size))
+	start := time.Now()
+	for i := range *n {
+		if *interval > 0 {
+			time.Sleep(time.Until(start.Add(time.Duration(i) * *interval)))
+		}
+		binary.BigEndian.PutUint64(buf, uint64(i))
+		binary.BigEndian.PutUint64(buf[8:], uint64(monotonic()))
+		if _, err := c.Write(buf); err != nil {
+			return err
+		}
+	}
+	c.SetReadDeadline(time.Now().Add(*wait))
+	<-done
+	ordered := slices.IsSorted(back)
+	h := sha256.New()
+	for _, b := range back {
+		binary.Write(h, binary.BigEndian, b)
+	}
+	fmt.Printf("sent %d received %d ordered %v fate %x\n", *n, len(back), ordered, h.Sum(nil)[:8])
+	if len(back) > 0 {
+		slices.Sort(ups)
+		slices.Sort(downs)
+		for _, d := range []struct {
+			name string
+			v    []int64
+		}{{"uplink", ups}, {"downlink", downs}} {
+			fmt.Printf("%s min/median/p99/max = %.3f/%.3f/%.3f/%.3f ms\n", d.name, float64(d.v[0])/1e6,
+				float64(d.v[len(d.v)/2])/1e6, float64(d.v[len(d.v)*99/100])/1e6, float64(d.v[len(d.v)-1])/1e6)
+		}
+	}
+	return nil
+}
+
+// tcp moves data over one connection.
+func tcp(args []string) error {
+	f := flag.NewFlagSet("tcp", flag.ExitOnError)
+	n := f.Int64("bytes", 0, "")
+	lasts := f.Duration("time", 0, "")
+	reverse := f.Bool("reverse", false, "")
+	check := f.Bool("check", false, "")
+	cc := f.String("cc", "", "")
+	f.Parse(args)
+	d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) (err error) {
+		if *cc != "" {
+			c.Control(func(fd uintptr) { err = unix.SetsockoptString(int(fd), unix.IPPROTO_TCP, unix.TCP_CONGESTION, *cc) })
+		}
+		return err
+	}}
+	c, err := d.Dial("tcp", net.JoinHostPort(f.Arg(0), port))
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	start := time.Now()
+	var moved int64
+	verdict := ""
+	buf := make([]byte, 256<<10)
+	switch {
+	case *reverse && *check:
+		fmt.Fprintf(c, "source %d\n", *n)
+		h := sha256.New()
+		if moved, err = io.CopyBuffer(struct{ io.Writer }{h}, struct{ io.Reader }{c}, buf); err != nil {
+			return err
+		}
+		verdict = compare(h.Sum(nil), streamSum(*n).Sum(nil))
+	case *reverse:
+		fmt.Fprintf(c, "flood %d\n", *lasts)
+		if moved, err = io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{c}, buf); err != nil {
+			return err
+		}
+	case *check:
+		fmt.Fprintf(c, "sink\n")
+		h := sha256.New()
+		if moved, err = io.CopyBuffer(struct{ io.Writer }{io.MultiWriter(c, h)}, io.LimitReader(stream(), *n), buf); err != nil {
+			return err
+		}
+		c.(*net.TCPConn).CloseWrite()
+		var there int64
+		var sum string
+		if _, err := fmt.Fscan(bufio.NewReader(c), &there, &sum); err != nil {
+			return err
+		}
+		verdict = compare([]byte(fmt.Sprintf("%x", h.Sum(nil))), []byte(sum))
+	default:
+		fmt.Fprintf(c, "discard\n")
+		for end := start.Add(*lasts); *lasts > 0 && time.Now().Before(end) || moved < *n; {
+			k, err := c.Write(buf)
+			moved += int64(k)
+			if err != nil {
+				return err
+			}
+		}
+		c.(*net.TCPConn).CloseWrite()
+		if _, err := fmt.Fscan(bufio.NewReader(c), &moved); err != nil {
+			return err
+		}
+	}
+	took := time.Since(start).Seconds()
+	fmt.Printf("%d bytes in %.3f s, %.1f Mbit/s%s\n", moved, took, float64(moved)*8/took/1e6, verdict)
+	return nil
+}
+
+func compare(a, b []byte) string {
+	if string(a) == string(b) {
+		return ", hash right"
+	}
+	return ", HASH WRONG"
+}
+
+func connect(args []string) error {
+	c, err := net.DialTimeout("tcp", args[0], 3*time.Second)
+	if err != nil {
+		return err
+	}
+	c.Close()
+	fmt.Println("connected")
+	return nil
+}
+
+func resolve(args []string) error {
+	f := flag.NewFlagSet("resolve", flag.ExitOnError)
+	overTCP := f.Bool("tcp", false, "")
+	f.Parse(args)
+	r := &net.Resolver{PreferGo: true}
+	if *overTCP {
+		r.Dial = func(ctx context.Context, _, address string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "tcp", address)
+		}
+	}
+	start := time.Now()
+	a, err := r.LookupNetIP(context.Background(), "ip4", f.Arg(0))
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%v in %.1f ms\n", a[0], ms(time.Since(start)))
+	return nil
+}

@@ -1,0 +1,49 @@
+// Command probe is what the end-to-end tests, the benchmarks and the demo see the network with: a laboratory of
+// namespaces, servers, and clients that measure.
+package main
+
+import (
+	"fmt"
+	"os"
+)
+
+const usage = `usage: probe COMMAND [ARGUMENT...]
+  lab                          make a host and a server beyond it; print "PID TID"; stay until end of input
+  enter host|server PID TID CMD...
+                               run CMD in one of a laboratory's namespaces
+  ping [-c N] [-i SECONDS] [-6] ADDRESS
+                               ICMP echo, as ping(8) prints it
+  udp [-n N] [-i DURATION] [-size BYTES] [-wait DURATION] ADDRESS
+                               send numbered packets to an echo server; print who came back, and one-way delays
+  tcp [-reverse] [-check] [-cc NAME] (-bytes N | -time DURATION) ADDRESS
+                               one flow to or from the server; print its goodput and, with -check, whether its hash is right
+  connect ADDRESS:PORT         print whether a TCP connection is made
+  resolve [-tcp] NAME          ask the resolver of resolv.conf
+  dns ADDRESS:PORT IP          answer every A query with IP
+  raw HEX|random:SEED:N        send raw IP packets from here, whatever they say
+  count DEVICE DURATION        print the packets seen on a device
+  state                        print the devices, addresses, routes and tables here
+  firewall                     drop what is forwarded here
+  route PREFIX GATEWAY         add a route
+  sink PORT FILE               take TCP connections; write to FILE how much came, and how it ended
+  push ADDRESS:PORT BYTES      send that much over TCP and be gone
+  flood [-rate MBIT] [-time DURATION] ADDRESS
+                               send UDP packets of 1,500 bytes
+  ignoring SIGNAL CMD...       run CMD with a signal ignored
+  signals FILE                 print each signal that arrives, to FILE, until SIGTERM
+`
+
+func main() {
+	commands := map[string]func([]string) error{"lab": lab, "enter": enter, "ping": ping, "udp": udp, "tcp": tcp,
+		"connect": connect, "resolve": resolve, "dns": dns, "raw": raw, "count": count, "signals": signals,
+		"ignoring": ignoring, "state": state, "firewall": firewall,
+		"route": route, "sink": sink, "push": push, "flood": flood}
+	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
+		fmt.Fprint(os.Stderr, usage)
+		os.Exit(2)
+	}
+	if err := commands[os.Args[1]](os.Args[2:]); err != nil {
+		fmt.Fprintf(os.Stderr, "probe: error: %v\n", err)
+		os.Exit(1)
+	}
+}
