@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -147,34 +146,54 @@ func TestIgnored(t *testing.T) {
 	}
 }
 
+// tty is the far end of a terminal.
+type tty struct {
+	*os.File
+	out chan []byte
+}
+
 // terminal runs a command on a terminal of its own, as the foreground job.
-func terminal(t *testing.T, cmd *exec.Cmd) *os.File {
+func terminal(t *testing.T, cmd *exec.Cmd) *tty {
 	t.Helper()
-	tty, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 33, Cols: 77})
+	file, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 33, Cols: 77})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		cmd.Process.Kill()
-		tty.Close()
+		file.Close()
 	})
-	return tty
+	out := make(chan []byte, 1000)
+	go func() {
+		defer close(out)
+		for {
+			b := make([]byte, 1000)
+			n, err := file.Read(b)
+			if err != nil {
+				return
+			}
+			out <- b[:n]
+		}
+	}()
+	return &tty{file, out}
 }
 
 // expect reads until a text has come.
-func expect(t *testing.T, tty *os.File, text string) string {
+func (y *tty) expect(t *testing.T, text string) string {
 	t.Helper()
-	var seen strings.Builder
-	tty.SetReadDeadline(time.Now().Add(10 * time.Second))
-	b := make([]byte, 1000)
-	for !strings.Contains(seen.String(), text) {
-		n, err := tty.Read(b)
-		seen.Write(b[:n])
-		if err != nil {
-			t.Fatalf("waiting for %q: %v; so far: %q", text, err, seen.String())
+	seen := ""
+	for late := time.After(10 * time.Second); !strings.Contains(seen, text); {
+		select {
+		case b, ok := <-y.out:
+			if !ok {
+				t.Fatalf("waiting for %q: the terminal was closed after %q", text, seen)
+			}
+			seen += string(b)
+		case <-late:
+			t.Fatalf("%q did not come, but %q", text, seen)
 		}
 	}
-	return seen.String()
+	return seen
 }
 
 // One Ctrl-C arrives once, through any number of levels; a shell's loop around the tool ends.
@@ -191,7 +210,6 @@ func TestCtrlC(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "signals")
 			cmd := l.host(append(c.tool, "probe", "signals", file)...)
 			tty := terminal(t, cmd)
-			go io.Copy(io.Discard, tty)
 			received(t, file, "ready")
 			tty.Write([]byte{3})
 			received(t, file, "ready", "SIGINT")
@@ -203,7 +221,7 @@ func TestCtrlC(t *testing.T) {
 	}
 	cmd := l.host("bash", "-c", "for i in 1 2 3; do gm-delay 0 sh -c 'echo round; sleep 5'; done")
 	tty := terminal(t, cmd)
-	expect(t, tty, "round")
+	tty.expect(t, "round")
 	time.Sleep(100 * time.Millisecond)
 	start := time.Now()
 	tty.Write([]byte{3})
@@ -219,44 +237,46 @@ func TestJobControl(t *testing.T) {
 	for _, option := range []string{"--contain=false", "--contain"} {
 		t.Run(option, func(t *testing.T) {
 			cmd := l.host("bash", "--norc", "--noprofile", "-i")
-			cmd.Env = append(os.Environ(), "PS1=outer> ")
+			cmd.Env = append(os.Environ(), "PS1=outer> ", "TERM=dumb")
 			tty := terminal(t, cmd)
-			expect(t, tty, "outer> ")
+			tty.expect(t, "outer> ")
 			say := func(s string) { tty.Write([]byte(s + "\n")) }
 
 			say("gm-delay " + option + " 0 sh -c 'stty size; echo st''arted; read x; echo got $x'")
-			if seen := expect(t, tty, "\nstarted"); !strings.Contains(seen, "33 77") {
+			if seen := tty.expect(t, "\nstarted"); !strings.Contains(seen, "33 77") {
 				t.Errorf("window size: %q", seen)
 			}
 			tty.Write([]byte{26}) // Ctrl-Z
-			expect(t, tty, "outer> ")
+			tty.expect(t, "outer> ")
 			say("jobs")
-			if seen := expect(t, tty, "outer> "); !strings.Contains(seen, "Stopped") {
+			if seen := tty.expect(t, "outer> "); !strings.Contains(seen, "Stopped") {
 				t.Errorf("jobs: %q", seen)
 			}
+			time.Sleep(300 * time.Millisecond) // readline discards what is typed before it is ready
 			say("fg")
 			time.Sleep(300 * time.Millisecond)
 			say("hello")
-			expect(t, tty, "\ngot hello")
-			expect(t, tty, "outer> ")
+			tty.expect(t, "\ngot hello")
+			tty.expect(t, "outer> ")
 
 			// A shell within, with jobs of its own; and it may suspend itself.
 			say("gm-delay " + option + " 0 bash --norc --noprofile -i")
-			expect(t, tty, "[delay 0 ms] outer> ")
+			tty.expect(t, "[delay 0 ms] outer> ")
 			say("sleep 100")
 			time.Sleep(300 * time.Millisecond)
 			tty.Write([]byte{26})
-			expect(t, tty, "Stopped")
+			tty.expect(t, "Stopped")
 			say("kill %1; wait; suspend")
-			expect(t, tty, "\r\nouter> ")
+			tty.expect(t, "\r\nouter> ")
+			time.Sleep(300 * time.Millisecond) // readline discards what is typed before it is ready
 			say("fg")
 			time.Sleep(300 * time.Millisecond)
 			say("echo ag''ain")
-			expect(t, tty, "\nagain")
+			tty.expect(t, "\nagain")
 			say("exit 4")
 			time.Sleep(200 * time.Millisecond)
 			say("echo status $?")
-			expect(t, tty, "status 4")
+			tty.expect(t, "status 4")
 			say("exit")
 			cmd.Wait()
 		})

@@ -18,6 +18,7 @@ const VnetLen = 10
 const (
 	vnetFlags      = 0
 	vnetGSOType    = 1
+	vnetHdrLen     = 2
 	vnetGSOSize    = 4
 	vnetCsumStart  = 6
 	vnetCsumOffset = 8
@@ -150,6 +151,9 @@ func (f *Frame) parse() {
 		}
 		hdr, field = l4+int(ip[l4+12]>>4)*4, 16
 	case kind == gsoUDP && proto == 17:
+		if len(ip) < hdr || int(binary.BigEndian.Uint16(ip[l4+4:])) != f.n-VnetLen-l4 {
+			return
+		}
 	default:
 		return
 	}

@@ -19,6 +19,8 @@ func (f *Frame) Run(bufs [][]byte, room []byte, i, j int) [][]byte {
 	end := min(VnetLen+f.hdr+j*f.gso, f.n)
 	h := room[:VnetLen+f.hdr]
 	copy(h, f.head)
+	// The kernel says how much of its buffer was linear, payload included, and refuses a frame that is shorter.
+	binary.LittleEndian.PutUint16(h[vnetHdrLen:], uint16(f.hdr))
 	if j-i == 1 {
 		h[vnetGSOType] = gsoNone
 		binary.LittleEndian.PutUint16(h[vnetGSOSize:], 0)

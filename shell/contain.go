@@ -13,12 +13,14 @@ import (
 // in a PID namespace together with its first process, and that one dies with us.
 const initName = "gm-init"
 
+const statusLen = 12 // a wait status and its time
+
 // IsInit says whether this process was started to be the first of a PID namespace. A program that calls Run calls
 // Init first if so.
 func IsInit() bool { return len(os.Args) > 3 && os.Args[0] == initName && os.Getpid() == 1 }
 
 // Init gives the namespace its own /proc, runs the command, passes signals on to it, reaps what is left by others, and
-// tells each status of the command on a pipe. Its arguments are the pipe's descriptor, the command's path and its argv.
+// tells each status of the command, with its time, on a pipe. Its arguments are the pipe's descriptor, the command's path and its argv.
 func Init() (status int) {
 	fail := func(doing string, err error) int {
 		fmt.Fprintf(os.Stderr, "%s: error: %s: %v\n", initName, doing, err)
@@ -53,7 +55,8 @@ func Init() (status int) {
 		}
 	}()
 	err = await(-1, pid, func(s unix.WaitStatus) {
-		unix.Write(pipe, binary.NativeEndian.AppendUint32(nil, uint32(s)))
+		b := binary.NativeEndian.AppendUint32(nil, uint32(s))
+		unix.Write(pipe, binary.NativeEndian.AppendUint64(b, uint64(monotonic())))
 	})
 	if err != nil {
 		return fail("serving the command", err)

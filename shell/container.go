@@ -106,11 +106,13 @@ type container struct {
 	resumed atomic.Int64   // when the job was last continued
 	release []*atomic.Bool // effects that wait for SIGUSR1
 	stopped bool           // the command is
+	goesOn  int64          // when the job was last continued, as event.at
 }
 
 // event is a status of the command, or why there will be none.
 type event struct {
 	status unix.WaitStatus
+	at     int64 // CLOCK_MONOTONIC, in nanoseconds
 	err    error
 }
 
@@ -223,7 +225,7 @@ func (c *container) startCommand() error {
 		return err
 	}
 	c.told = make(chan event, 16)
-	tell := func(s unix.WaitStatus) { c.told <- event{status: s} }
+	tell := func(s unix.WaitStatus) { c.told <- event{status: s, at: monotonic()} }
 	if !c.Contain {
 		if c.pid, err = start(c.Path, argv, env, 0); err != nil {
 			return err
@@ -248,15 +250,15 @@ func (c *container) startCommand() error {
 	}
 	go func() {
 		r := os.NewFile(uintptr(pipe[0]), "statuses")
-		var b [4]byte
+		var b [statusLen]byte
 		ended := false
 		for {
 			if _, err := io.ReadFull(r, b[:]); err != nil {
 				break
 			}
-			s := unix.WaitStatus(binary.NativeEndian.Uint32(b[:]))
-			ended = !s.Stopped()
-			tell(s)
+			e := event{status: unix.WaitStatus(binary.NativeEndian.Uint32(b[:])), at: int64(binary.NativeEndian.Uint64(b[4:]))}
+			ended = !e.status.Stopped()
+			c.told <- e
 		}
 		err := await(c.pid, c.pid, func(s unix.WaitStatus) {
 			if !s.Stopped() && !ended {
@@ -281,9 +283,7 @@ func (c *container) serve() (status unix.WaitStatus, err error) {
 			status, err = e.status, e.err
 			ended = !status.Stopped() || err != nil
 			if !ended {
-				// As without us: the shell that started us sees that its job has stopped.
-				c.stopped = true
-				unix.Kill(os.Getpid(), unix.SIGSTOP)
+				c.stop(e.at)
 			}
 		}
 	}
@@ -303,6 +303,30 @@ func (c *container) serve() (status unix.WaitStatus, err error) {
 		reclaimTerminal()
 	}
 	return status, err
+}
+
+// stop makes the shell that started us see that its job has stopped, as without us. But a contained command's stop that
+// came with our own, by Ctrl-Z, is known to us only after the job goes on; the signal that says so may be a moment late.
+func (c *container) stop(at int64) {
+	for wait := time.After(20 * time.Millisecond); ; {
+		select {
+		case s := <-c.signals:
+			c.signal(s)
+			continue
+		case <-wait:
+		}
+		break
+	}
+	if at > c.goesOn {
+		c.stopped = true
+		unix.Kill(os.Getpid(), unix.SIGSTOP)
+	}
+}
+
+func monotonic() int64 {
+	var t unix.Timespec
+	unix.ClockGettime(unix.CLOCK_MONOTONIC, &t)
+	return t.Nano()
 }
 
 // interrupted is a signal that came before the command was there to get it.
@@ -332,6 +356,7 @@ func (c *container) signal(s arrival) {
 	switch {
 	case s.signal == unix.SIGCONT:
 		c.resumed.Store(int64(c.clock()))
+		c.goesOn = monotonic()
 		if c.stopped {
 			c.stopped = false
 			unix.Kill(c.pid, unix.SIGCONT)

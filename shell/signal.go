@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"os"
 	"os/signal"
+	"runtime"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -89,5 +90,7 @@ func Die(s unix.Signal) {
 	// The command has dumped core already if it was to.
 	unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
 	setAction(s, sigaction{})
-	unix.Kill(os.Getpid(), s)
+	// To this very thread, so that it does not go on meanwhile.
+	runtime.LockOSThread()
+	unix.Tgkill(os.Getpid(), unix.Gettid(), s)
 }

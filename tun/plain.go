@@ -13,6 +13,9 @@ import (
 // OpenPlain creates the device name in the calling thread's network namespace without offloads: every read is one wire
 // packet with its checksum complete, as for the original. It is about ten times slower.
 func OpenPlain(name string) (Device, error) {
+	if len(name) >= unix.IFNAMSIZ { // the library would cut it off
+		return nil, fmt.Errorf("creating the TUN device %s: %w", name, unix.EINVAL)
+	}
 	w, err := water.New(water.Config{
 		DeviceType:             water.TUN,
 		PlatformSpecificParams: water.PlatformSpecificParams{Name: name},

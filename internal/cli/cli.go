@@ -79,7 +79,7 @@ func (g *Grammar) Parse(args []string) (own, command []string, err error) {
 				i++
 				options[len(options)-1] = a + "=" + args[i]
 			}
-		case len(own) == g.Own(seen):
+		case len(own) >= g.Own(seen):
 			command = args[i:]
 			i = len(args)
 		default:
@@ -93,10 +93,24 @@ func (g *Grammar) Parse(args []string) (own, command []string, err error) {
 		}
 		return nil, nil, err
 	}
-	if len(own) < g.Own(seen) && !seen["help"] && !seen["h"] && !seen["version"] {
+	switch n := g.Own(seen); {
+	case asked(k, "help") || asked(k, "version"):
+	case len(own) < n:
 		return nil, nil, Usagef("usage: "+g.Name+" "+g.Usage, "too few arguments")
+	case len(own) > n: // an option after them took their place
+		return nil, nil, Usagef("usage: "+g.Name+" "+g.Usage, "%q does not go with these options", own[n])
 	}
 	return own, command, nil
+}
+
+// asked says whether a flag that takes no value is set, however it was written: by --help and -vh, not by --help=false.
+func asked(k *kong.Kong, name string) bool {
+	for _, f := range k.Model.Flags {
+		if f.Name == name {
+			return f.Target.Bool()
+		}
+	}
+	return false
 }
 
 func (g *Grammar) parser() (*kong.Kong, error) {

@@ -52,10 +52,11 @@ func Probability(what, s string) (float64, error) {
 		}
 		return 0, Usagef(hint, "%s %q is not a probability", what, s)
 	}
-	v, _ := strconv.ParseFloat(m[1], 64)
+	digits := m[1]
 	if m[2] == "%" {
-		v /= 100
+		digits += "e-2" // a division would make 0.7% something else than 0.007
 	}
+	v, _ := strconv.ParseFloat(digits, 64)
 	if v > 1 {
 		return 0, Usagef(hint, "%s %q is more than 1", what, s)
 	}

@@ -72,5 +72,5 @@ func (d *Delay) Prefix() string {
 }
 
 func milliseconds(d time.Duration) string { return decimals(float64(d) / float64(time.Millisecond)) }
-func seconds(d time.Duration) string      { return decimals(d.Seconds()) }
+func seconds(d time.Duration) string      { return decimals(float64(d) / float64(time.Second)) } // Seconds rounds twice
 func decimals(v float64) string           { return strconv.FormatFloat(v, 'f', -1, 64) }

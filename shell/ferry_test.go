@@ -1,0 +1,574 @@
+package shell
+
+import (
+	"encoding/binary"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"gomahi/packet"
+	"gomahi/tun"
+	"gomahi/tun/tuntest"
+)
+
+const ms = time.Millisecond
+
+// lost is the delay of a packet that does not arrive.
+const lost = -1
+
+// script is a stage that delays packets as it is told, one after the other, and from the last on all alike.
+type script struct {
+	delays []time.Duration
+	queue  []packet.Packet // by Due
+	head   int
+}
+
+func (s *script) Push(now time.Duration, p packet.Packet) {
+	d := s.delays[0]
+	if len(s.delays) > 1 {
+		s.delays = s.delays[1:]
+	}
+	if d == lost {
+		p.Release()
+		return
+	}
+	p.Due = now + d
+	s.queue = append(s.queue, p)
+}
+
+func (s *script) Pop(now time.Duration) (packet.Packet, bool) {
+	if next, ok := s.Next(); !ok || next > now {
+		return packet.Packet{}, false
+	}
+	p := s.queue[s.head]
+	if s.head++; s.head == len(s.queue) {
+		s.queue, s.head = s.queue[:0], 0
+	}
+	return p, true
+}
+
+func (s *script) Next() (time.Duration, bool) {
+	if len(s.queue) == 0 {
+		return 0, false
+	}
+	return s.queue[s.head].Due, true
+}
+
+// segmented is a frame, virtio header included, of TCP over IPv4 that stands for n wire packets of 1,000 bytes of
+// payload; every byte of it says which.
+func segmented(n int) []byte {
+	const payload, headers = 1000, 40
+	b := make([]byte, packet.VnetLen+headers+n*payload)
+	b[0], b[1] = 1, 1 // VIRTIO_NET_HDR_F_NEEDS_CSUM, VIRTIO_NET_HDR_GSO_TCPV4
+	binary.LittleEndian.PutUint16(b[2:], headers)
+	binary.LittleEndian.PutUint16(b[4:], payload)
+	binary.LittleEndian.PutUint16(b[6:], 20)
+	binary.LittleEndian.PutUint16(b[8:], 16)
+	ip := b[packet.VnetLen:]
+	ip[0], ip[8], ip[9] = 0x45, 64, 6
+	binary.BigEndian.PutUint16(ip[2:], uint16(len(ip)))
+	ip[20+12] = 0x50
+	for i := range n * payload {
+		ip[headers+i] = byte('a' + i/payload)
+	}
+	return b
+}
+
+// plain is a frame of one wire packet of 100 bytes, all of its payload the given one.
+func plain(letter byte) []byte {
+	b := make([]byte, packet.VnetLen+100)
+	for i := packet.VnetLen + 20; i < len(b); i++ {
+		b[i] = letter
+	}
+	return b
+}
+
+// run describes a written run: the virtio type, the size of a segment, the TCP sequence number, and a letter for each
+// packet's payload.
+func run(b []byte) string {
+	ip := b[packet.VnetLen:]
+	if ip[0] != 0x45 {
+		return string(ip[len(ip)-1:])
+	}
+	text := ""
+	for i := 40; i < len(ip); i += 1000 {
+		text += string(ip[i])
+	}
+	return fmt.Sprintf("type %d size %d seq %d %s", b[1], binary.LittleEndian.Uint16(b[4:]),
+		binary.BigEndian.Uint32(ip[24:]), text)
+}
+
+func runs(frames [][]byte) (out []string) {
+	for _, b := range frames {
+		out = append(out, run(b))
+	}
+	return out
+}
+
+// bench is a ferry between two devices without a thread, at a time that the test sets.
+type bench struct {
+	*ferry
+	from, to *tuntest.Fake
+	now      time.Duration
+	resumed  atomic.Int64
+}
+
+func newBench(t *testing.T, delays ...time.Duration) *bench {
+	t.Helper()
+	b := &bench{from: tuntest.New(), to: tuntest.New()}
+	f, err := newFerry(b.from, b.to, &script{delays: delays}, func() time.Duration { return b.now }, &b.resumed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.ferry = f
+	t.Cleanup(func() {
+		unix.Close(f.wake)
+		b.from.Close()
+		b.to.Close()
+	})
+	return b
+}
+
+func TestRuns(t *testing.T) {
+	type at struct {
+		now  time.Duration
+		want []string
+	}
+	for _, row := range []struct {
+		name   string
+		frames [][]byte
+		delays []time.Duration
+		out    []at
+	}{
+		{"a whole frame goes as it came", [][]byte{segmented(4)}, []time.Duration{0},
+			[]at{{0, []string{"type 1 size 1000 seq 0 abcd"}}}},
+		{"nothing leaves early", [][]byte{segmented(4)}, []time.Duration{5 * ms},
+			[]at{{0, nil}, {5*ms - 1, nil}, {5 * ms, []string{"type 1 size 1000 seq 0 abcd"}}, {time.Second, nil}}},
+		{"what is due together leaves together", [][]byte{segmented(4)}, []time.Duration{0, 0, 20 * ms, 20 * ms},
+			[]at{{0, []string{"type 1 size 1000 seq 0 ab"}}, {20*ms - 1, nil}, {20 * ms, []string{"type 1 size 1000 seq 2000 cd"}}}},
+		{"one after the other", [][]byte{segmented(3)}, []time.Duration{1, 2, 3},
+			[]at{{0, nil}, {1, []string{"type 0 size 0 seq 0 a"}}, {2, []string{"type 0 size 0 seq 1000 b"}},
+				{3, []string{"type 0 size 0 seq 2000 c"}}}},
+		{"late ones are due together", [][]byte{segmented(3)}, []time.Duration{1, 2, 3},
+			[]at{{0, nil}, {2, []string{"type 1 size 1000 seq 0 ab"}}, {9, []string{"type 0 size 0 seq 2000 c"}}}},
+		{"a gap", [][]byte{segmented(5)}, []time.Duration{0, 0, lost, 0, 0},
+			[]at{{0, []string{"type 1 size 1000 seq 0 ab", "type 1 size 1000 seq 3000 de"}}}},
+		{"the first is lost", [][]byte{segmented(3)}, []time.Duration{lost, 0},
+			[]at{{0, []string{"type 1 size 1000 seq 1000 bc"}}}},
+		{"the last is lost", [][]byte{segmented(3)}, []time.Duration{0, 0, lost},
+			[]at{{0, []string{"type 1 size 1000 seq 0 ab"}}}},
+		{"every other is lost", [][]byte{segmented(5)}, []time.Duration{lost, 0, lost, 0, lost},
+			[]at{{0, []string{"type 0 size 0 seq 1000 b", "type 0 size 0 seq 3000 d"}}}},
+		{"all are lost", [][]byte{segmented(5)}, []time.Duration{lost}, []at{{0, nil}, {time.Hour, nil}}},
+		{"two frames are never one run", [][]byte{segmented(2), segmented(2)}, []time.Duration{0},
+			[]at{{0, []string{"type 1 size 1000 seq 0 ab", "type 1 size 1000 seq 0 ab"}}}},
+		{"single packets", [][]byte{plain('x'), plain('y'), plain('z')}, []time.Duration{1, lost, 1},
+			[]at{{0, nil}, {1, []string{"x", "z"}}}},
+		{"mixed", [][]byte{plain('x'), segmented(3), plain('y')}, []time.Duration{0, 0, lost, 0, 7},
+			[]at{{0, []string{"x", "type 0 size 0 seq 0 a", "type 0 size 0 seq 2000 c"}}, {7, []string{"y"}}}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			b := newBench(t, row.delays...)
+			for _, f := range row.frames {
+				b.from.Deliver(f)
+			}
+			for _, at := range row.out {
+				b.now = at.now
+				if _, err := b.takeIn(); err != nil {
+					t.Fatal(err)
+				}
+				b.putOut()
+				if d := cmp.Diff(at.want, runs(b.to.Written())); d != "" {
+					t.Errorf("at %v (-want +got):\n%s", at.now, d)
+				}
+			}
+		})
+	}
+}
+
+// Runs are byte for byte what packet.Frame makes of them.
+func TestRunsAreFramesOwn(t *testing.T) {
+	b := newBench(t, 0, 0, lost, 0, 0)
+	b.from.Deliver(segmented(5))
+	b.takeIn()
+	b.putOut()
+	var pool packet.Pool
+	f := tuntest.Frame(&pool, segmented(5))
+	if d := cmp.Diff([][]byte{tuntest.Run(f, 0, 2), tuntest.Run(f, 3, 5)}, b.to.Written()); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
+func TestTraffic(t *testing.T) {
+	b := newBench(t, 0, 0, lost, 0, 0, ms)
+	b.from.Deliver(segmented(5))
+	b.from.Deliver(plain('x'))
+	b.takeIn()
+	b.putOut()
+	want := Traffic{PacketsIn: 6, BytesIn: 5*1040 + 100, PacketsOut: 4, BytesOut: 4 * 1040, Reads: 2, Writes: 2}
+	compare := cmp.AllowUnexported(Lateness{})
+	if d := cmp.Diff(want, b.Traffic, compare); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+	b.now = ms + 70_000
+	b.putOut()
+	want.PacketsOut, want.BytesOut, want.Writes, want.Late.Max = 5, 4*1040+100, 3, 70_000
+	if d := cmp.Diff(want, b.Traffic, compare); d != "" {
+		t.Errorf("later (-want +got):\n%s", d)
+	}
+}
+
+// What the receiving kernel refuses is counted, and its frame is used again all the same.
+func TestRefused(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		delays []time.Duration
+		want   uint64
+	}{
+		{"a whole frame", []time.Duration{0}, 5},
+		{"two runs", []time.Duration{0, 0, lost, 0, 0}, 4},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			b := newBench(t, row.delays...)
+			b.to.Fail(unix.EIO)
+			b.from.Deliver(segmented(5))
+			b.takeIn()
+			b.putOut()
+			if b.Refused != row.want || b.PacketsOut != row.want {
+				t.Errorf("%d refused of %d, want %d", b.Refused, b.PacketsOut, row.want)
+			}
+			b.to.Fail(nil)
+			b.from.Deliver(plain('x'))
+			b.takeIn()
+			b.now = time.Second
+			b.putOut()
+			if len(b.to.Written()) != 1 || b.Refused != row.want {
+				t.Error("it did not go on")
+			}
+		})
+	}
+}
+
+// In one turn a ferry takes in no more than a batch.
+func TestBatch(t *testing.T) {
+	b := newBench(t, 0)
+	for range batch + 1 {
+		b.from.Deliver(plain('x'))
+	}
+	for _, want := range []int{batch, 1, 0} {
+		if n, err := b.takeIn(); n != want || err != nil {
+			t.Errorf("%d frames, %v; want %d", n, err, want)
+		}
+	}
+}
+
+// loop is a device that delivers one frame again and again, and forgets what is written to it.
+type loop struct {
+	tun.Device
+	frame []byte
+	left  int
+	bufs  [][]byte
+	room  [packet.HeaderRoom]byte
+}
+
+func (d *loop) Read(pool *packet.Pool) (*packet.Frame, error) {
+	if d.left == 0 {
+		return nil, nil
+	}
+	d.left--
+	f := pool.Get()
+	n := 0
+	d.bufs = f.Buffers(d.bufs[:0], 0)
+	for _, b := range d.bufs {
+		n += copy(b, d.frame[n:])
+	}
+	f.Filled(n)
+	return f, nil
+}
+
+func (d *loop) Write(f *packet.Frame, i, j int) error {
+	d.bufs = f.Run(d.bufs[:0], d.room[:], i, j)
+	return nil
+}
+
+func TestFerryAllocations(t *testing.T) {
+	from, to := &loop{frame: segmented(40)}, &loop{}
+	now := time.Duration(0)
+	var resumed atomic.Int64
+	s := &alternate{}
+	f, err := newFerry(from, to, s, func() time.Duration { return now }, &resumed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(f.wake)
+	fds := []unix.PollFd{{Fd: int32(f.wake), Events: unix.POLLIN}}
+	turn := func() {
+		from.left = batch
+		if n, err := f.takeIn(); n != batch || err != nil {
+			t.Fatal(n, err)
+		}
+		now += 10 * time.Microsecond
+		f.putOut()
+		f.Late.settle(now, 0)
+		f.sleep(fds, 1, 0, true)
+	}
+	for range 100 {
+		turn()
+	}
+	if n := testing.AllocsPerRun(200, turn); n != 0 {
+		t.Errorf("%v allocations for %d packets", n, 40*batch)
+	}
+}
+
+// alternate is a stage that drops every seventh packet and delays the others by 5 µs.
+type alternate struct {
+	script
+	n int
+}
+
+func (s *alternate) Push(now time.Duration, p packet.Packet) {
+	if s.n++; s.n%7 == 0 {
+		p.Release()
+		return
+	}
+	p.Due = now + 5*time.Microsecond
+	s.queue = append(s.queue, p)
+}
+
+// timed is a device that keeps the time of every write.
+type timed struct {
+	*tuntest.Fake
+	clock func() time.Duration
+	mu    sync.Mutex
+	times []time.Duration
+}
+
+func (d *timed) Write(f *packet.Frame, i, j int) error {
+	now := d.clock() // before it can have been seen by anybody
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.times = append(d.times, now)
+	return d.Fake.Write(f, i, j)
+}
+
+// voyage is a ferry under way between two devices.
+type voyage struct {
+	*ferry
+	from  *tuntest.Fake
+	to    *timed
+	start time.Time
+}
+
+func (v *voyage) now() time.Duration { return time.Since(v.start) }
+
+// sail starts a ferry on its thread; it ends with the test.
+func sail(t *testing.T, precise bool, delays ...time.Duration) *voyage {
+	t.Helper()
+	v := &voyage{from: tuntest.New(), start: time.Now()}
+	v.to = &timed{Fake: tuntest.New(), clock: v.now}
+	var err error
+	if v.ferry, err = newFerry(v.from, v.to, &script{delays: delays}, v.now, new(atomic.Int64)); err != nil {
+		t.Fatal(err)
+	}
+	v.precise = precise
+	go freshThread(v.run)
+	t.Cleanup(func() {
+		v.end()
+		unix.Close(v.wake)
+		v.from.Close()
+		v.to.Close()
+	})
+	return v
+}
+
+// soon fails the test where c is not closed in good time.
+func soon(t *testing.T, what string, c <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-c:
+	case <-time.After(5 * time.Second):
+		t.Fatalf("%s: not in 5 s", what)
+	}
+}
+
+func TestNeverEarly(t *testing.T) {
+	for _, row := range []struct {
+		name    string
+		precise bool
+		delay   time.Duration
+		n       int
+	}{
+		{"short", false, 50 * time.Microsecond, 100},
+		{"longer", false, 5 * ms, 100},
+		{"precise", true, 2 * ms, 50},
+		{"precise within the last stretch", true, 100 * time.Microsecond, 50},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			v := sail(t, row.precise, row.delay)
+			var sent []time.Duration
+			for i := range row.n {
+				sent = append(sent, v.now())
+				v.from.Deliver(plain(byte(i)))
+			}
+			soon(t, "drain", v.drain())
+			v.to.mu.Lock()
+			defer v.to.mu.Unlock()
+			if len(v.to.times) != row.n {
+				t.Fatalf("%d packets arrived, want %d", len(v.to.times), row.n)
+			}
+			for i, at := range v.to.times {
+				if at < sent[i]+row.delay {
+					t.Errorf("packet %d took %v, less than %v", i, at-sent[i], row.delay)
+				}
+			}
+			for i, b := range v.to.Written() {
+				if b[len(b)-1] != byte(i) {
+					t.Fatalf("packet %d came at place %d", b[len(b)-1], i)
+				}
+			}
+		})
+	}
+}
+
+// A drain is over as soon as all that was sent before it has been written, and not before.
+func TestDrain(t *testing.T) {
+	t.Run("empty", func(t *testing.T) {
+		v := sail(t, false, 0)
+		for range 100 {
+			soon(t, "drain", v.drain())
+		}
+	})
+	t.Run("with packets", func(t *testing.T) {
+		for range 20 {
+			v := sail(t, false, 3*ms)
+			const n = 3 * batch
+			for i := range n {
+				v.from.Deliver(plain(byte(i)))
+			}
+			soon(t, "drain", v.drain())
+			if got := len(v.to.Written()); got != n {
+				t.Fatalf("drained when %d of %d packets were written", got, n)
+			}
+		}
+	})
+	t.Run("with packets that are lost", func(t *testing.T) {
+		v := sail(t, false, lost)
+		v.from.Deliver(segmented(5))
+		soon(t, "drain", v.drain())
+		v.end()
+		if v.PacketsIn != 5 || v.PacketsOut != 0 {
+			t.Errorf("%d in, %d out", v.PacketsIn, v.PacketsOut)
+		}
+	})
+	t.Run("not while one waits", func(t *testing.T) {
+		v := sail(t, false, time.Hour)
+		v.from.Deliver(plain('x'))
+		drained := v.drain()
+		v.rouse()
+		select {
+		case <-drained:
+			t.Error("drained with a packet under way")
+		case <-time.After(20 * ms):
+		}
+	})
+}
+
+func TestEnd(t *testing.T) {
+	for _, row := range []struct {
+		name    string
+		precise bool
+		delay   time.Duration
+	}{{"idle", false, 0}, {"with a packet under way", false, time.Hour}, {"precise", true, time.Hour}} {
+		t.Run(row.name, func(t *testing.T) {
+			v := sail(t, row.precise, row.delay)
+			if row.delay > 0 {
+				v.from.Deliver(plain('x'))
+			}
+			ended := make(chan struct{})
+			go func() {
+				v.end()
+				close(ended)
+			}()
+			soon(t, "end", ended)
+			v.end() // again is no harm
+			v.from.Deliver(plain('x'))
+			if n := len(v.to.Written()); n != 0 {
+				t.Errorf("%d packets were written", n)
+			}
+		})
+	}
+}
+
+// processorTime is what this process has used.
+func processorTime() time.Duration {
+	var u unix.Rusage
+	unix.Getrusage(unix.RUSAGE_SELF, &u)
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// A device that fails costs no time, and what has come from it before is still delivered.
+func TestFailingDevice(t *testing.T) {
+	for _, row := range []struct {
+		name     string
+		from, to error
+	}{
+		{"reading EBADF", unix.EBADF, nil},
+		{"reading EIO", unix.EIO, nil},
+		{"writing EBADF", nil, unix.EBADF},
+		{"both EIO", unix.EIO, unix.EIO},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			v := sail(t, false, 50*ms)
+			v.from.Deliver(plain('x'))
+			for len(v.pending()) > 0 {
+				time.Sleep(100 * time.Microsecond)
+			}
+			if row.from != nil {
+				v.from.Fail(row.from)
+			}
+			if row.to != nil {
+				v.to.Fail(row.to)
+			}
+			before := processorTime()
+			time.Sleep(200 * ms)
+			if used := processorTime() - before; used > 50*ms {
+				t.Errorf("%v of processor time in 200 ms", used)
+			}
+			soon(t, "drain", v.drain())
+			v.end()
+			refused := uint64(0)
+			if row.to != nil {
+				refused = 1
+			}
+			if v.PacketsOut != 1 || v.Refused != refused {
+				t.Errorf("%d packets out, %d refused; want 1, %d", v.PacketsOut, v.Refused, refused)
+			}
+		})
+	}
+}
+
+// pending says what the ferry has yet to read.
+func (v *voyage) pending() []unix.PollFd {
+	fds := []unix.PollFd{{Fd: int32(v.from.FD()), Events: unix.POLLIN}}
+	if n, _ := unix.Poll(fds, 0); n == 0 {
+		return nil
+	}
+	return fds
+}
+
+// An idle ferry sleeps, with packets under way or none.
+func TestIdle(t *testing.T) {
+	v := sail(t, false, time.Hour)
+	v.from.Deliver(plain('x'))
+	time.Sleep(20 * ms)
+	before := processorTime()
+	time.Sleep(200 * ms)
+	if used := processorTime() - before; used > 20*ms {
+		t.Errorf("%v of processor time in 200 ms", used)
+	}
+}
