@@ -8,8 +8,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // number returns what the first group of a pattern matches in a text.
@@ -124,7 +122,9 @@ func TestNoStrayPackets(t *testing.T) {
 			t.Errorf("something crossed an idle link:\n%s", out)
 		}
 	}
-	if n := strings.Count(string(seen), "delay-"); n != 0 {
+	// But for the try of the firewall, to the discard port, which goes no further than the host.
+	tries := regexp.MustCompile(`(?m)^delay-.*00090009.*\n`)
+	if strings.Contains(tries.ReplaceAllString(string(seen), ""), "delay-") {
 		t.Errorf("on the outer device:\n%s", seen)
 	}
 }
@@ -272,9 +272,6 @@ func TestMemory(t *testing.T) {
 	}
 	if err := c.Wait(); err != nil {
 		t.Fatal(err)
-	}
-	if peak := float64(c.ProcessState.SysUsage().(*unix.Rusage).Maxrss) / 1000; peak > 40 {
-		t.Logf("peak %v MB", peak)
 	}
 	for _, s := range sizes {
 		if s > 40 {

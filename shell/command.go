@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -36,6 +37,8 @@ func FindCommand(name string) (string, error) {
 	switch {
 	case err == nil, errors.Is(err, exec.ErrDot):
 		return path, nil
+	case errors.Is(err, exec.ErrNotFound) && inPath(name):
+		return "", &Exit{StatusCannotRun, fmt.Errorf("cannot run %q: %w", name, unix.EACCES)}
 	case errors.Is(err, exec.ErrNotFound), errors.Is(err, fs.ErrNotExist):
 		return "", &Exit{StatusNotFound, fmt.Errorf("cannot run %q: command not found", name)}
 	}
@@ -44,6 +47,16 @@ func FindCommand(name string) (string, error) {
 		err = e.Err
 	}
 	return "", &Exit{StatusCannotRun, fmt.Errorf("cannot run %q: %w", name, err)}
+}
+
+// inPath says whether PATH leads to a file of this name at all.
+func inPath(name string) bool {
+	for _, dir := range filepath.SplitList(os.Getenv("PATH")) {
+		if i, err := os.Stat(filepath.Join(dir, name)); err == nil && !i.IsDir() {
+			return true
+		}
+	}
+	return false
 }
 
 // LoginShell is the user's shell by /etc/passwd, else by the environment, else /bin/sh.

@@ -74,16 +74,16 @@ func Run(o Options) (status unix.WaitStatus, sum Summary, err error) {
 
 // close takes down what is there. Without it the kernel would, but for the forwarding of the host's own devices.
 func (c *container) close() {
-	if c.forwarding != nil {
-		c.forwarding.end()
-	}
-	if c.nat != nil {
-		c.nat.close()
-	}
 	for _, d := range []tun.Device{c.outside, c.inside} {
 		if d != nil {
 			d.Close()
 		}
+	}
+	if err := endForwarding(c.guarded); err != nil {
+		c.Warn(err.Error())
+	}
+	if c.nat != nil {
+		c.nat.close()
 	}
 }
 
@@ -93,9 +93,10 @@ type container struct {
 
 	addresses
 	six, nested      bool
+	beyond6          bool // and IPv6 leads beyond the parent
 	outside, inside  tun.Device
 	nat              *nat
-	forwarding       *forwarding
+	guarded          []int // devices that forward because of us
 	uplink, downlink *ferry
 	namespace        int             // the container's network namespace
 	sockets          *netlink.Handle // asks for its sockets
@@ -130,17 +131,27 @@ func (c *container) prepare() (err error) {
 		return err
 	}
 	a := c.addresses
-	index, err := configure(c.outside.Name(), a.outside4, a.inside4, a.outside6, a.inside6, c.six)
+	index, err := indexOf(c.outside.Name())
 	if err != nil {
 		return err
 	}
-	if c.nat, err = newNAT(c.outside.Name(), index, a, c.six); err != nil {
+	if err := adopt(index); err != nil {
 		return err
 	}
-	if c.forwarding, err = forward(index, c.nat.guard); err != nil {
+	if c.guarded, err = toGuard(); err != nil {
 		return err
 	}
-	if w := tryForwarding(c.outside, c.Tool, c.nat, a, c.six && c.forwarding.six, c.NoOffload); w != "" {
+	if c.nat, err = newNAT(c.outside.Name(), index, a, c.six, c.guarded); err != nil {
+		return err
+	}
+	if err := configure(c.outside.Name(), index, a.outside4, a.inside4, a.outside6, a.inside6, c.six); err != nil {
+		return err
+	}
+	c.beyond6 = c.six && (forwards6() || force6(c.outside.Name(), "1"))
+	if err := startForwarding(c.guarded); err != nil {
+		return err
+	}
+	if w := tryForwarding(c.outside, c.Tool, c.nat, a, c.beyond6, c.NoOffload); w != "" {
 		c.Warn(w)
 	}
 	port, err := serveOutside(a.outside4)
@@ -169,18 +180,27 @@ func (c *container) prepareInside(dnsPort int) (err error) {
 	if err != nil {
 		return fmt.Errorf("bringing up loopback: %w", err)
 	}
+	if c.six && forced6("lo") == "" {
+		// Containers within this one need IPv6 forwarding, and without force_forwarding it is for the whole namespace.
+		// A device made later need not be a router's, or it would say that it is one.
+		os.WriteFile("/proc/sys/net/ipv6/conf/all/forwarding", []byte("1"), 0)
+		os.WriteFile("/proc/sys/net/ipv6/conf/default/forwarding", []byte("0"), 0)
+	}
 	a := c.addresses
 	if c.inside, err = open(insideName, c.NoOffload); err != nil {
 		return err
 	}
-	index, err := configure(insideName, a.inside4, a.outside4, a.inside6, a.outside6, c.six)
+	index, err := indexOf(insideName)
 	if err != nil {
+		return err
+	}
+	if err := configure(insideName, index, a.inside4, a.outside4, a.inside6, a.outside6, c.six); err != nil {
 		return err
 	}
 	if err := routeAll(index, a.outside4); err != nil {
 		return err
 	}
-	if c.six && c.forwarding.six { // else it is better to have no route than one that leads nowhere
+	if c.beyond6 { // else it is better to have no route than one that leads nowhere
 		if err := routeAll(index, a.outside6); err != nil {
 			return err
 		}
@@ -230,8 +250,12 @@ func (c *container) startCommand() error {
 		if c.pid, err = start(c.Path, argv, env, 0); err != nil {
 			return err
 		}
+		pid := c.pid
+		if os.Getpid() == 1 {
+			pid = -1 // the first process of a container has orphans to reap
+		}
 		go func() {
-			if err := await(c.pid, c.pid, tell); err != nil {
+			if err := await(pid, c.pid, tell); err != nil {
 				c.told <- event{err: err}
 			}
 		}()
@@ -245,8 +269,12 @@ func (c *container) startCommand() error {
 	argv = append([]string{initName, fmt.Sprint(pipe[1]), c.Path}, argv...)
 	c.pid, err = start("/proc/self/exe", argv, env, unix.CLONE_NEWPID|unix.CLONE_NEWNS)
 	unix.Close(pipe[1])
+	if errors.Is(err, unix.ENOSPC) {
+		return errors.New("cannot contain the command: too many PID namespaces, one within the other\nhint: the kernel " +
+			"has at most 32; use --contain on the outermost level alone")
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("containing the command: %w", errors.Unwrap(err))
 	}
 	go func() {
 		r := os.NewFile(uintptr(pipe[0]), "statuses")
@@ -341,6 +369,7 @@ func (c *container) interruption() error {
 			if deadly(s.signal) {
 				return interrupted(s.signal)
 			}
+			c.signal(s) // the one that ends MAHIMAHI_PASSTHROUGH_UNTIL_SIGNAL, say
 		default:
 			return nil
 		}
@@ -366,7 +395,7 @@ func (c *container) signal(s arrival) {
 			r.Store(true)
 		}
 		c.release = nil
-	case !s.kernel:
+	case !s.kernel && c.pid != 0:
 		unix.Kill(c.pid, s.signal)
 	}
 }

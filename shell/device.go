@@ -44,50 +44,51 @@ func openOutside(tool string, plain bool) (tun.Device, error) {
 	return nil, err
 }
 
-// configure gives a device its addresses and brings it up; six is whether IPv6 too. It returns its index. Nothing is
-// sent of our own accord: without a link-local address there is no router solicitation, a point-to-point device without
-// ARP joins no solicited-node groups, and so neither probes for duplicates nor reports memberships.
-func configure(name string, local4, peer4, local6, peer6 netip.Addr, six bool) (int, error) {
+func indexOf(name string) (int, error) {
 	link, err := netlink.LinkByName(name)
 	if err != nil {
 		return 0, fmt.Errorf("finding the device %s: %w", name, err)
 	}
+	return link.Attrs().Index, nil
+}
+
+// configure gives a device its addresses and brings it up; six is whether IPv6 too. Nothing is
+// sent of our own accord: without a link-local address there is no router solicitation, a point-to-point device without
+// ARP joins no solicited-node groups, and so neither probes for duplicates nor reports memberships.
+func configure(name string, index int, local4, peer4, local6, peer6 netip.Addr, six bool) error {
+	link := &netlink.Device{LinkAttrs: netlink.LinkAttrs{Name: name, Index: index}}
 	doing := func(what string, err error) error {
 		if err != nil {
 			return fmt.Errorf("%s the device %s: %w", what, name, err)
 		}
 		return nil
 	}
-	index := link.Attrs().Index
 	if err := netlink.LinkSetTxQLen(link, queueLength); err != nil {
-		return 0, doing("setting the queue of", err)
+		return doing("setting the queue of", err)
 	}
 	if six {
 		const none = 1 // IN6_ADDR_GEN_MODE_NONE
 		if err := netlink.LinkSetIP6AddrGenMode(link, none); err != nil {
-			return 0, doing("preparing IPv6 on", err)
+			return doing("preparing IPv6 on", err)
 		}
-		// A host that forwards would make the device join the group of all routers, and report that. Whether packets
-		// are forwarded is decided by conf/all; without a writable /proc/sys one stray report remains.
-		os.WriteFile("/proc/sys/net/ipv6/conf/"+name+"/forwarding", []byte("0"), 0)
 	}
 	if err := netlink.LinkSetUp(link); err != nil {
-		return 0, doing("bringing up", err)
+		return doing("bringing up", err)
 	}
 	if err := netlink.AddrAdd(link, &netlink.Addr{IPNet: host(local4), Peer: host(peer4)}); err != nil {
-		return 0, doing("addressing", err)
+		return doing("addressing", err)
 	}
 	if six {
 		a := &netlink.Addr{IPNet: host(local6), Peer: host(peer6), Flags: unix.IFA_F_NODAD}
 		if err := netlink.AddrAdd(link, a); err != nil {
-			return 0, doing("giving an IPv6 address to", err)
+			return doing("giving an IPv6 address to", err)
 		}
 		// The kernel adds this route too, but later, from a work queue.
 		if err := netlink.RouteReplace(&netlink.Route{LinkIndex: index, Dst: host(peer6)}); err != nil {
-			return 0, doing("routing IPv6 to", err)
+			return doing("routing IPv6 to", err)
 		}
 	}
-	return index, nil
+	return nil
 }
 
 // routeAll sends everything of an address's family through it.

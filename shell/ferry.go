@@ -69,6 +69,7 @@ func newFerry(from, to tun.Device, stage Stage, clock func() time.Duration, resu
 func (f *ferry) run() {
 	runtime.LockOSThread()
 	defer close(f.done)
+	defer func() { f.Late.settle(f.clock()+prove, time.Duration(f.resumed.Load())) }()
 	// The default slack of 50 µs would make every departure as much late. This one is for this thread alone.
 	unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
 	fds := []unix.PollFd{{Fd: int32(f.wake), Events: unix.POLLIN}, {Fd: int32(f.from.FD()), Events: unix.POLLIN}}
@@ -163,7 +164,7 @@ func (f *ferry) sleep(fds []unix.PollFd, next, now time.Duration, waiting bool) 
 // rouse wakes the ferry if it sleeps.
 func (f *ferry) rouse() { unix.Write(f.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0}) }
 
-// drain returns a channel that is closed as soon as everything that had been sent before the call has been delivered.
+// drain returns a channel that is closed when, after the call, all that was sent has been delivered.
 func (f *ferry) drain() <-chan struct{} {
 	c := make(chan struct{})
 	f.drained.Store(&c)

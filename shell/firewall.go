@@ -45,25 +45,30 @@ func tryForwarding(d tun.Device, tool string, n *nat, a addresses, six, plain bo
 		"but nothing beyond\nhint: allow it with  %s", strings.Join(dropped, " and "), allow(tool, dropped))
 }
 
-// passed says whether the packet for the rule i was seen by both chains. The kernel may take a moment on another CPU.
+// passed says whether the packet for the rule i was seen by both chains. The kernel may take a while, on another CPU.
 func passed(n *nat, i int) bool {
+	came := false
 	for range 20 {
 		first, err1 := n.counters(chainProbeFirst)
 		last, err2 := n.counters(chainProbeLast)
 		if errors.Join(err1, err2) != nil || len(first) <= i || len(last) <= i {
 			return true // cannot tell
 		}
-		if first[i] > 0 {
-			return last[i] > 0
+		if last[i] > 0 {
+			return true
 		}
+		came = first[i] > 0
 		time.Sleep(time.Millisecond)
 	}
-	return true // it never came to be forwarded: no policy's doing
+	return !came // what never came to be forwarded is no policy's doing
 }
 
 // allow is the command that lets the tool's traffic through the chain in the way, if that can be found.
 func allow(tool string, families []string) string {
-	device := tool[:min(len(tool), 7)] + "-"
+	device := tool + "-"
+	if len(device) > 8 {
+		device = tool[:7] // how much of it the name holds depends on the process's number
+	}
 	if conn, err := nftables.New(); err == nil {
 		chains, _ := conn.ListChains()
 		for _, c := range chains {

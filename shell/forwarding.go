@@ -2,8 +2,11 @@ package shell
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,35 +17,29 @@ import (
 // Forwarding is switched on per device, never for the whole host. What was changed on a device that is not ours is
 // written on the device itself: in its devconf "tag", a number that the kernel keeps for whoever wants it
 // (Documentation/networking/ip-sysctl.rst) and which goes with the device, the namespace and the machine. So whoever
-// comes after a SIGKILL finds it. Every program that needs a device forwarding holds a claim on it, an abstract socket.
+// comes after a SIGKILL finds it. The containers' own devices are tagged too: as long as one is there, it needs the
+// others to forward.
 const (
-	tagMark  = 0x676d00 // "gm"
-	tagFour  = 1        // IPv4 forwarding was off
-	tagSix   = 2        // IPv6 force_forwarding was off
-	tagMask  = 0xffffff00
-	claimFmt = "@gomahi/forwarding/%d/"
+	tagMark = 0x676d00 // "gm"
+	tagFour = 1        // IPv4 forwarding was off
+	tagSix  = 2        // IPv6 force_forwarding was off
+	tagOurs = 4        // the device is a container's own: it forwards as long as it is there
+	tagMask = 0xffffff00
 
 	devconfForwarding = 1  // IPV4_DEVCONF_FORWARDING
 	devconfTag        = 12 // IPV4_DEVCONF_TAG
 	inetConf          = 1  // IFLA_INET_CONF
 )
 
-// forwarding is what one program needs of the devices that its traffic comes back on.
-type forwarding struct {
-	claims  map[int]int // device index to socket
-	changed []int       // the devices that forward only because of a gomahi
-	six     bool        // IPv6 is forwarded
+// adopt makes a container's own device forward, and known as such before there is a route to it.
+func adopt(index int) error {
+	return setDevconf(index, map[int]uint32{devconfForwarding: 1, devconfTag: tagMark | tagOurs})
 }
 
-// forward makes the devices forward: ours, and those that replies arrive on. guard is called before anything is switched
-// on, with those that did not forward of their own accord.
-func forward(own int, guard func(changed []int) error) (*forwarding, error) {
-	unlock, err := lockForwarding()
-	if err != nil {
-		return nil, err
-	}
-	defer unlock()
-	devices, err := devconfs()
+// toGuard lists the devices that forward only because of containers, or soon will: all that replies may arrive on and
+// that do not forward of their own accord.
+func toGuard() (indexes []int, err error) {
+	devices, _, err := devconfs()
 	if err != nil {
 		return nil, err
 	}
@@ -50,90 +47,66 @@ func forward(own int, guard func(changed []int) error) (*forwarding, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &forwarding{claims: map[int]int{}}
-	all6, err := os.ReadFile("/proc/sys/net/ipv6/conf/all/forwarding")
-	routes6 := err == nil && strings.TrimSpace(string(all6)) != "0"
-	for i := range devices {
-		d := &devices[i]
-		if d.index == own || !needed[d.index] {
-			continue
-		}
-		if d.forwarding == 0 {
-			d.bits |= tagFour
-		}
-		if !routes6 && forced6(d.name) == "0" {
-			d.bits |= tagSix
-		}
-		if d.bits == 0 {
-			continue
-		}
-		if err := f.claim(d.index); err != nil {
-			return nil, err
-		}
-		f.changed = append(f.changed, d.index)
-	}
-	if err := guard(f.changed); err != nil {
-		return nil, err
-	}
-	f.six = true
 	for _, d := range devices {
-		switch {
-		case d.index == own:
-			err = setDevconf(own, map[int]uint32{devconfForwarding: 1})
-			f.six = routes6 || force6(d.name, "1")
-		case f.claims[d.index] != 0:
-			err = d.enable(routes6)
-		case d.bits != 0 && !claimed(d.index):
-			err = d.restore() // left by one that was killed
-		}
-		if err != nil {
-			return nil, err
+		if needed[d.index] && (d.bits != 0 || d.lacks() != 0) {
+			indexes = append(indexes, d.index)
 		}
 	}
-	return f, nil
+	return indexes, nil
 }
 
-// end withdraws the claims, and puts back what nobody needs any more.
-func (f *forwarding) end() {
+// startForwarding makes the guarded devices forward, and puts back what is no longer needed of those left by one that
+// was killed. The lock is taken only where something has to change: a hundred may start at once.
+func startForwarding(guarded []int) error {
+	return settle(func(d devconf, _ int) (want bool) { return slices.Contains(guarded, d.index) })
+}
+
+// endForwarding puts back what nobody needs any more; the caller's own device is gone. Should a container have come
+// meanwhile, that is seen afterwards; its command has not started by then.
+func endForwarding(guarded []int) error {
+	needed := func(d devconf, containers int) bool { return containers > 0 && slices.Contains(guarded, d.index) }
+	if err := settle(needed); err != nil {
+		return err
+	}
+	return settle(needed)
+}
+
+// settle makes every device that is wanted forward, and no other that only did so because of a container; those of
+// other containers' wants stay as they are.
+func settle(want func(d devconf, containers int) bool) error {
+	unsettled := func() (on, off []devconf, err error) {
+		devices, containers, err := devconfs()
+		for _, d := range devices {
+			switch {
+			case want(d, containers):
+				if d.lacks() != 0 {
+					on = append(on, d)
+				}
+			case d.bits != 0 && containers == 0:
+				off = append(off, d)
+			}
+		}
+		return on, off, err
+	}
+	on, off, err := unsettled()
+	if err != nil || len(on)+len(off) == 0 {
+		return err
+	}
 	unlock, err := lockForwarding()
 	if err != nil {
-		return
+		return err
 	}
 	defer unlock()
-	for _, fd := range f.claims {
-		unix.Close(fd)
+	if on, off, err = unsettled(); err != nil {
+		return err
 	}
-	if len(f.claims) == 0 {
-		return
+	for _, d := range on {
+		err = errors.Join(err, d.enable())
 	}
-	devices, err := devconfs()
-	if err != nil {
-		return
+	for _, d := range off {
+		err = errors.Join(err, d.restore())
 	}
-	for _, d := range devices {
-		if f.claims[d.index] != 0 && d.bits != 0 && !claimed(d.index) {
-			d.restore()
-		}
-	}
-}
-
-func (f *forwarding) claim(index int) error {
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err == nil {
-		name := fmt.Sprintf(claimFmt+"%d-%d", index, os.Getpid(), time.Now().UnixNano())
-		err = unix.Bind(fd, &unix.SockaddrUnix{Name: name})
-	}
-	if err != nil {
-		return fmt.Errorf("claiming the forwarding of device %d: %w", index, err)
-	}
-	f.claims[index] = fd
-	return nil
-}
-
-// claimed says whether any program still needs the device.
-func claimed(index int) bool {
-	b, err := os.ReadFile("/proc/thread-self/net/unix")
-	return err != nil || strings.Contains(string(b), fmt.Sprintf(claimFmt, index))
+	return err
 }
 
 // lockForwarding keeps other gomahi in this namespace from changing forwarding meanwhile.
@@ -142,7 +115,7 @@ func lockForwarding() (unlock func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	for start := time.Now(); ; time.Sleep(time.Millisecond) {
+	for start := time.Now(); ; time.Sleep(time.Duration(1+rand.IntN(4)) * time.Millisecond) {
 		err = unix.Bind(fd, &unix.SockaddrUnix{Name: "@gomahi/forwarding"})
 		if err == nil {
 			return func() { unix.Close(fd) }, nil
@@ -184,26 +157,39 @@ type devconf struct {
 	bits       uint32 // what a gomahi changed
 }
 
-// devconfs lists the devices of the calling thread's namespace, but loopback.
-func devconfs() ([]devconf, error) {
+// lacks is what has to be changed for the device to forward.
+func (d devconf) lacks() (bits uint32) {
+	if d.forwarding == 0 {
+		bits |= tagFour
+	}
+	if !forwards6() && forced6(d.name) == "0" {
+		bits |= tagSix
+	}
+	return bits
+}
+
+// devconfs lists the devices of the calling thread's namespace, but loopback and those of containers, and how many the
+// latter are.
+func devconfs() (devices []devconf, containers int, err error) {
 	req := nl.NewNetlinkRequest(unix.RTM_GETLINK, unix.NLM_F_DUMP)
 	req.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
-	var out []devconf
-	for try := 0; ; try++ {
-		msgs, err := req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWLINK)
-		if err != nil && try < 20 && strings.Contains(err.Error(), "interrupted") {
-			continue // devices came or went meanwhile
-		}
-		if err != nil {
-			return nil, fmt.Errorf("listing devices: %w", err)
-		}
-		for _, m := range msgs {
-			if d, ok := parseDevconf(m); ok {
-				out = append(out, d)
-			}
-		}
-		return out, nil
+	msgs, err := req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWLINK)
+	for try := 0; errors.Is(err, nl.ErrDumpInterrupted) && try < 50; try++ { // devices came or went meanwhile
+		msgs, err = req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWLINK)
 	}
+	if err != nil && !errors.Is(err, nl.ErrDumpInterrupted) {
+		return nil, 0, fmt.Errorf("listing devices: %w", err)
+	}
+	for _, m := range msgs {
+		d, ok := parseDevconf(m)
+		switch {
+		case ok && d.bits&tagOurs != 0:
+			containers++
+		case ok:
+			devices = append(devices, d)
+		}
+	}
+	return devices, containers, nil
 }
 
 func parseDevconf(m []byte) (d devconf, ok bool) {
@@ -240,20 +226,21 @@ func parseDevconf(m []byte) (d devconf, ok bool) {
 	return d, ok
 }
 
-// enable switches on what d.bits says.
-func (d devconf) enable(routes6 bool) error {
+// enable switches on what is lacking, and writes that down.
+func (d devconf) enable() error {
 	values := map[int]uint32{}
+	lacks := d.lacks()
 	if d.tag == 0 || d.tag&tagMask == tagMark { // else somebody else's number: it stays, and so does forwarding
-		values[devconfTag] = tagMark | d.bits
+		values[devconfTag] = tagMark | d.bits | lacks
 	}
-	if d.bits&tagFour != 0 {
+	if lacks&tagFour != 0 {
 		// A device with large receive offload cannot forward. Writing the sysctl switches that off, rtnetlink does not
 		// (net/ipv4/devinet.c, devinet_sysctl_forward); but only rtnetlink works where /proc/sys is read-only.
 		os.WriteFile("/proc/sys/net/ipv4/conf/"+d.name+"/forwarding", []byte("1"), 0)
 		values[devconfForwarding] = 1
 	}
-	if d.bits&tagSix != 0 && !routes6 {
-		force6(d.name, "1")
+	if lacks&tagSix != 0 && !force6(d.name, "1") {
+		values[devconfTag] &^= tagSix
 	}
 	return setDevconf(d.index, values)
 }
@@ -261,7 +248,8 @@ func (d devconf) enable(routes6 bool) error {
 // restore switches off what d.bits says.
 func (d devconf) restore() error {
 	values := map[int]uint32{devconfTag: 0}
-	if d.bits&tagFour != 0 {
+	// If the host has become a router meanwhile, its devices are to stay what that made them.
+	if routes, _ := os.ReadFile("/proc/sys/net/ipv4/ip_forward"); d.bits&tagFour != 0 && !strings.HasPrefix(string(routes), "1") {
 		values[devconfForwarding] = 0
 	}
 	if d.bits&tagSix != 0 {
@@ -286,6 +274,12 @@ func setDevconf(index int, values map[int]uint32) error {
 		return fmt.Errorf("changing the forwarding of device %d: %w", index, err)
 	}
 	return nil
+}
+
+// forwards6 says whether the namespace forwards IPv6 as a whole, so that the devices need nothing of their own.
+func forwards6() bool {
+	b, err := os.ReadFile("/proc/sys/net/ipv6/conf/all/forwarding")
+	return err == nil && strings.TrimSpace(string(b)) != "0"
 }
 
 // force6 sets a device's IPv6 force_forwarding (Linux 6.17): a packet is forwarded where both its devices have it, and

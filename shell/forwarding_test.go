@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
 	"gomahi/internal/testutil"
@@ -21,20 +22,22 @@ type conf struct {
 }
 
 func confOf(name string) (conf, error) {
-	all, err := devconfs()
-	for _, d := range all {
-		if d.name == name {
+	req := nl.NewNetlinkRequest(unix.RTM_GETLINK, unix.NLM_F_DUMP)
+	req.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
+	all, err := req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWLINK)
+	for _, m := range all {
+		if d, _ := parseDevconf(m); d.name == name { // containers' own devices too
 			return conf{d.forwarding, d.tag, forced6(name)}, nil
 		}
 	}
 	return conf{}, errors.Join(err, errors.New("no device "+name))
 }
 
-// site is a namespace with a container's device "own", a host's "eth" that its default route leads out of, and "spare",
-// which no route uses. Nothing forwards.
+// site is a namespace with a host's "eth", which its default route leads out of, and "spare", which no route uses.
+// Nothing forwards.
 type site struct {
-	own, eth, spare int
-	on, off         conf // of eth, with gomahi and without
+	eth, spare int
+	on, off    conf // of eth, with containers and without
 }
 
 func newSite() (*site, error) {
@@ -47,21 +50,51 @@ func newSite() (*site, error) {
 	if forced6("default") != "" {
 		s.on, s.off = conf{1, tagMark | tagFour | tagSix, "1"}, conf{0, 0, "0"}
 	}
-	for _, d := range []struct {
-		name string
-		addr []*netlink.Addr
-		at   *int
-	}{{"own", []*netlink.Addr{peers("100.64.0.1/32", "100.64.0.2/32")}, &s.own},
-		{"eth", []*netlink.Addr{addr("192.0.2.2/24")}, &s.eth}, {"spare", nil, &s.spare}} {
-		l, err := cable(d.name, d.addr...)
-		if err != nil {
-			return nil, err
-		}
-		*d.at = l.Attrs().Index
+	eth, err := cable("eth", addr("192.0.2.2/24"))
+	if err != nil {
+		return nil, err
 	}
-	eth, _ := netlink.LinkByIndex(s.eth)
+	spare, err := cable("spare")
+	if err != nil {
+		return nil, err
+	}
+	s.eth, s.spare = eth.Attrs().Index, spare.Attrs().Index
 	return s, route(eth, "0.0.0.0/0", 0)
 }
+
+// tenant is a container, as far as forwarding is concerned.
+type tenant struct {
+	device  netlink.Link
+	guarded []int
+}
+
+// start does what a container does. The devices that it makes forward are known before they do, so that a guard can
+// stand by then.
+func (s *site) start(name string, guarded []int, was conf) (*tenant, error) {
+	device, err := cable(name, peers("100.64.0.1/32", "100.64.0.2/32"))
+	if err != nil {
+		return nil, err
+	}
+	if err := adopt(device.Attrs().Index); err != nil {
+		return nil, err
+	}
+	got, err := toGuard()
+	if err != nil {
+		return nil, err
+	}
+	if d := cmp.Diff(guarded, got); d != "" {
+		return nil, fmt.Errorf("%s: devices to guard (-want +got):\n%s", name, d)
+	}
+	if err := expect(name+" is about to start", map[string]conf{"eth": was}); err != nil {
+		return nil, err
+	}
+	return &tenant{device, got}, startForwarding(got)
+}
+
+func (c *tenant) end() error { return errors.Join(c.kill(), endForwarding(c.guarded)) }
+
+// kill leaves what SIGKILL does: everything as it is, but for the device.
+func (c *tenant) kill() error { return netlink.LinkDel(c.device) }
 
 // expect compares the devices with what they should be.
 func expect(when string, want map[string]conf) error {
@@ -78,142 +111,110 @@ func expect(when string, want map[string]conf) error {
 	return nil
 }
 
-// guarded is forward with a guard that checks that it was called once, with these devices, and before they forward.
-func (s *site) guarded(want []int, at conf) (*forwarding, error) {
-	called := 0
-	f, err := forward(s.own, func(changed []int) error {
-		called++
-		if d := cmp.Diff(want, changed); d != "" {
-			return fmt.Errorf("devices to guard (-want +got):\n%s", d)
-		}
-		return expect("when the guard is called", map[string]conf{"eth": at})
-	})
-	if err == nil && called != 1 {
-		err = fmt.Errorf("the guard was called %d times", called)
-	}
-	return f, err
-}
-
-func TestForward(t *testing.T) {
+func TestForwarding(t *testing.T) {
 	for _, row := range []struct {
 		name string
 		test func(s *site) error
 	}{
-		{"on while it is held", func(s *site) error {
-			f, err := s.guarded([]int{s.eth}, s.off)
+		{"on while it is needed", func(s *site) error {
+			a, err := s.start("a", []int{s.eth}, s.off)
 			if err != nil {
 				return err
 			}
-			if f.six != (s.on.Six == "1") {
-				return fmt.Errorf("IPv6 is forwarded: %v", f.six)
-			}
-			own := conf{1, 0, s.on.Six}
-			err = expect("held", map[string]conf{"own": own, "eth": s.on, "spare": s.off, "far-eth": s.off})
-			f.end()
-			return errors.Join(err, expect("ended", map[string]conf{"eth": s.off, "spare": s.off}))
+			err = expect("started", map[string]conf{"a": {1, tagMark | tagOurs, s.off.Six}, "eth": s.on, "spare": s.off,
+				"far-eth": s.off})
+			return errors.Join(err, a.end(), expect("ended", map[string]conf{"eth": s.off, "spare": s.off}))
 		}},
-		{"two hold it", func(s *site) error {
-			first, err := s.guarded([]int{s.eth}, s.off)
+		{"two need it", func(s *site) error {
+			a, err := s.start("a", []int{s.eth}, s.off)
 			if err != nil {
 				return err
 			}
-			second, err := s.guarded([]int{s.eth}, s.on)
+			b, err := s.start("b", []int{s.eth}, s.on)
 			if err != nil {
 				return err
 			}
-			first.end()
-			err = expect("the first has ended", map[string]conf{"eth": s.on})
-			second.end()
-			return errors.Join(err, expect("both have ended", map[string]conf{"eth": s.off}))
+			err = errors.Join(a.end(), expect("the first has ended", map[string]conf{"eth": s.on}))
+			return errors.Join(err, b.end(), expect("both have ended", map[string]conf{"eth": s.off}))
+		}},
+		{"one ends while another starts", func(s *site) error {
+			a, err := s.start("a", []int{s.eth}, s.off)
+			if err != nil {
+				return err
+			}
+			device, err := cable("b")
+			if err == nil {
+				err = adopt(device.Attrs().Index)
+			}
+			if err != nil {
+				return err
+			}
+			b := &tenant{device, []int{s.eth}}
+			err = errors.Join(a.end(), startForwarding(b.guarded), expect("the second has started", map[string]conf{"eth": s.on}))
+			return errors.Join(err, b.end(), expect("both have ended", map[string]conf{"eth": s.off}))
 		}},
 		{"one was killed, another is still there", func(s *site) error {
-			first, err := s.guarded([]int{s.eth}, s.off)
+			a, err := s.start("a", []int{s.eth}, s.off)
 			if err != nil {
 				return err
 			}
-			second, err := s.guarded([]int{s.eth}, s.on)
+			b, err := s.start("b", []int{s.eth}, s.on)
 			if err != nil {
 				return err
 			}
-			first.kill()
-			err = expect("the first was killed", map[string]conf{"eth": s.on})
-			second.end()
-			return errors.Join(err, expect("the second has ended", map[string]conf{"eth": s.off}))
+			err = errors.Join(a.kill(), expect("the first was killed", map[string]conf{"eth": s.on}))
+			return errors.Join(err, b.end(), expect("the second has ended", map[string]conf{"eth": s.off}))
 		}},
 		{"one was killed, the next needs it", func(s *site) error {
-			f, err := s.guarded([]int{s.eth}, s.off)
+			a, err := s.start("a", []int{s.eth}, s.off)
+			if err == nil {
+				err = errors.Join(a.kill(), expect("killed", map[string]conf{"eth": s.on}))
+			}
 			if err != nil {
 				return err
 			}
-			f.kill()
-			if err := expect("killed", map[string]conf{"eth": s.on}); err != nil {
+			b, err := s.start("b", []int{s.eth}, s.on)
+			if err != nil {
 				return err
 			}
-			if f, err = s.guarded([]int{s.eth}, s.on); err != nil {
-				return err
-			}
-			err = expect("held again", map[string]conf{"eth": s.on})
-			f.end()
-			return errors.Join(err, expect("ended", map[string]conf{"eth": s.off}))
+			err = expect("the next has started", map[string]conf{"eth": s.on})
+			return errors.Join(err, b.end(), expect("it has ended", map[string]conf{"eth": s.off}))
 		}},
 		{"one was killed, the next does not need it", func(s *site) error {
 			values := map[int]uint32{devconfTag: tagMark | tagFour, devconfForwarding: 1}
 			if err := setDevconf(s.spare, values); err != nil {
 				return err
 			}
-			f, err := s.guarded([]int{s.eth}, s.off)
+			a, err := s.start("a", []int{s.eth}, s.off)
 			if err != nil {
 				return err
 			}
-			defer f.end()
-			return expect("held", map[string]conf{"spare": s.off, "eth": s.on})
+			return errors.Join(a.end(), expect("it has ended", map[string]conf{"spare": s.off, "eth": s.off}))
 		}},
-		{"another needs what the next does not", func(s *site) error {
-			f, err := s.guarded([]int{s.eth}, s.off)
+		{"the route is gone at the end", func(s *site) error {
+			a, err := s.start("a", []int{s.eth}, s.off)
 			if err != nil {
 				return err
 			}
-			eth, err := netlink.LinkByIndex(s.eth)
-			if err == nil {
-				err = netlink.AddrDel(eth, addr("192.0.2.2/24")) // and its routes with it
-			}
-			if err == nil {
-				err = netlink.RouteDel(&netlink.Route{LinkIndex: s.eth, Dst: cidr("0.0.0.0/0")})
-				if errors.Is(err, unix.ESRCH) {
-					err = nil
-				}
-			}
-			if err != nil {
-				return err
-			}
-			second, err := s.guarded(nil, s.on)
-			if err != nil {
-				return err
-			}
-			err = expect("both are there", map[string]conf{"eth": s.on})
-			second.end()
-			err = errors.Join(err, expect("the second has ended", map[string]conf{"eth": s.on}))
-			f.end()
-			return errors.Join(err, expect("both have ended", map[string]conf{"eth": s.off}))
+			return errors.Join(s.unroute(), a.end(), expect("ended", map[string]conf{"eth": s.off}))
 		}},
 		{"the host forwards already", func(s *site) error {
-			if err := os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0); err != nil {
+			if err := router(); err != nil {
 				return err
 			}
-			if err := os.WriteFile("/proc/sys/net/ipv6/conf/all/forwarding", []byte("1"), 0); err != nil {
-				return err
-			}
-			was := map[string]conf{"eth": {1, 0, s.off.Six}, "spare": {1, 0, s.off.Six}, "own": {1, 0, s.off.Six}}
-			f, err := s.guarded(nil, was["eth"])
+			was := map[string]conf{"eth": {1, 0, s.off.Six}, "spare": {1, 0, s.off.Six}}
+			a, err := s.start("a", nil, was["eth"])
 			if err != nil {
 				return err
 			}
-			if len(f.claims) != 0 || !f.six {
-				err = fmt.Errorf("%d devices are claimed; IPv6 is forwarded: %v", len(f.claims), f.six)
+			return errors.Join(expect("started", was), a.end(), expect("ended", was))
+		}},
+		{"the host begins to forward meanwhile", func(s *site) error {
+			a, err := s.start("a", []int{s.eth}, s.off)
+			if err != nil {
+				return err
 			}
-			err = errors.Join(err, expect("held", was))
-			f.end()
-			return errors.Join(err, expect("ended", was))
+			return errors.Join(router(), a.end(), expect("ended", map[string]conf{"eth": {1, 0, s.off.Six}}))
 		}},
 		{"the device forwards IPv4 already", func(s *site) error {
 			if s.on.Six == "" {
@@ -223,41 +224,26 @@ func TestForward(t *testing.T) {
 				return err
 			}
 			was := conf{1, 0, "0"}
-			f, err := s.guarded([]int{s.eth}, was)
+			a, err := s.start("a", []int{s.eth}, was)
 			if err != nil {
 				return err
 			}
-			err = expect("held", map[string]conf{"eth": {1, tagMark | tagSix, "1"}})
-			f.end()
-			return errors.Join(err, expect("ended", map[string]conf{"eth": was}))
+			err = expect("started", map[string]conf{"eth": {1, tagMark | tagSix, "1"}})
+			return errors.Join(err, a.end(), expect("ended", map[string]conf{"eth": was}))
 		}},
 		{"somebody uses the tag", func(s *site) error {
 			if err := setDevconf(s.eth, map[int]uint32{devconfTag: 7}); err != nil {
 				return err
 			}
-			f, err := s.guarded([]int{s.eth}, conf{0, 7, s.off.Six})
+			a, err := s.start("a", []int{s.eth}, conf{0, 7, s.off.Six})
 			if err != nil {
 				return err
 			}
 			on := map[string]conf{"eth": {1, 7, s.on.Six}}
-			err = expect("held", on)
-			f.end()
-			return errors.Join(err, expect("ended", on)) // nothing says that it was off
-		}},
-		{"the guard fails", func(s *site) error {
-			no := errors.New("no")
-			if _, err := forward(s.own, func([]int) error { return no }); !errors.Is(err, no) {
-				return fmt.Errorf("the error is %v", err)
-			}
-			unlock, err := lockForwarding()
-			if err != nil {
-				return err
-			}
-			unlock()
-			return expect("refused", map[string]conf{"eth": s.off, "own": s.off})
+			return errors.Join(expect("started", on), a.end(), expect("ended", on)) // nothing says that it was off
 		}},
 		{"the device is gone at the end", func(s *site) error {
-			f, err := s.guarded([]int{s.eth}, s.off)
+			a, err := s.start("a", []int{s.eth}, s.off)
 			if err != nil {
 				return err
 			}
@@ -265,8 +251,22 @@ func TestForward(t *testing.T) {
 			if err == nil {
 				err = netlink.LinkDel(eth)
 			}
-			f.end()
-			return errors.Join(err, expect("ended", map[string]conf{"spare": s.off}))
+			return errors.Join(err, a.end(), expect("ended", map[string]conf{"spare": s.off}))
+		}},
+		{"two devices", func(s *site) error {
+			spare, err := netlink.LinkByIndex(s.spare)
+			if err == nil {
+				err = route(spare, "10.0.0.0/8", 52)
+			}
+			if err != nil {
+				return err
+			}
+			a, err := s.start("a", []int{s.spare, s.eth}, s.off)
+			if err != nil {
+				return err
+			}
+			err = expect("started", map[string]conf{"eth": s.on, "spare": s.on})
+			return errors.Join(err, a.end(), expect("ended", map[string]conf{"eth": s.off, "spare": s.off}))
 		}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -281,11 +281,25 @@ func TestForward(t *testing.T) {
 	}
 }
 
-// kill leaves what SIGKILL does: everything as it is, but for the sockets.
-func (f *forwarding) kill() {
-	for _, fd := range f.claims {
-		unix.Close(fd)
+// router makes the calling thread's namespace forward as a whole.
+func router() error {
+	return errors.Join(os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0),
+		os.WriteFile("/proc/sys/net/ipv6/conf/all/forwarding", []byte("1"), 0))
+}
+
+// unroute takes away eth's address, and its routes with it.
+func (s *site) unroute() error {
+	eth, err := netlink.LinkByIndex(s.eth)
+	if err == nil {
+		err = netlink.AddrDel(eth, addr("192.0.2.2/24"))
 	}
+	if err == nil {
+		err = netlink.RouteDel(&netlink.Route{LinkIndex: s.eth, Dst: cidr("0.0.0.0/0")})
+	}
+	if errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	return err
 }
 
 func TestRouted(t *testing.T) {

@@ -1,7 +1,8 @@
 package shell
 
 import (
-	"bytes"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/netip"
 
@@ -34,27 +35,42 @@ const (
 
 // newNAT makes the table: what comes from the container gets the address of the device that it leaves by, and whatever
 // then still has the container's address, since conntrack calls it invalid or another table exempted it, is dropped and
-// counted.
-func newNAT(device string, index int, a addresses, six bool) (*nat, error) {
-	n := &nat{}
+// counted. The devices that forward only because of us are guarded.
+func newNAT(device string, index int, a addresses, six bool, guarded []int) (*nat, error) {
+	n := &nat{table: &nftables.Table{Family: nftables.TableFamilyINet, Name: "gm-" + device}}
 	var err error
-	if n.socket, err = netlink.Dial(unix.NETLINK_NETFILTER, nil); err != nil {
-		return nil, fmt.Errorf("reaching nftables: %w", err)
+	n.conn, err = nftables.New(nftables.AsLasting(), nftables.WithSockOptions(func(c *netlink.Conn) error {
+		n.socket = c
+		return n.own()
+	}))
+	if err != nil {
+		return nil, fmt.Errorf("making the nftables table %s: %w", n.table.Name, err)
 	}
-	if n.conn, err = nftables.New(nftables.WithTestDial(n.send)); err != nil {
-		return nil, err
-	}
-	n.table = n.conn.AddTable(&nftables.Table{Family: nftables.TableFamilyINet, Name: "gm-" + device})
 	masquerade := n.chain("masquerade", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, int32(*nftables.ChainPriorityNATSource))
 	private := n.chain(chainPrivate, nftables.ChainTypeFilter, nftables.ChainHookPostrouting, afterSourceNAT)
 	first := n.chain(chainProbeFirst, nftables.ChainTypeFilter, nftables.ChainHookForward, firstOfAll)
 	last := n.chain(chainProbeLast, nftables.ChainTypeFilter, nftables.ChainHookForward, lastOfAll)
+	if six {
+		// A host that forwards IPv6 has every device join the group of all routers, and reports that over the link.
+		stray := n.chain("stray", nftables.ChainTypeFilter, nftables.ChainHookOutput, 0)
+		for _, kind := range []byte{131, 132, 133, 143} { // reports of RFC 2710 and RFC 3810, router solicitation
+			n.rule(stray, []expr.Any{
+				&expr.Meta{Key: expr.MetaKeyOIF, Register: 1},
+				&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.NativeEndian.PutUint32(uint32(index))},
+				&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1},
+				&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{unix.IPPROTO_ICMPV6}},
+				&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Len: 1},
+				&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{kind}},
+			}, []expr.Any{&expr.Verdict{Kind: expr.VerdictDrop}})
+		}
+	}
 	for _, end := range ends(a, six) {
 		n.rule(masquerade, from(end.inside), []expr.Any{&expr.Masq{}})
 		n.rule(private, from(end.inside), countAndDrop)
 		n.rule(first, cameBy(index), to(end.probe), []expr.Any{&expr.Counter{}})
 		n.rule(last, cameBy(index), to(end.probe), countAndDrop)
 	}
+	n.guard(guarded)
 	if err := n.conn.Flush(); err != nil {
 		return nil, fmt.Errorf("making the nftables table %s: %w", n.table.Name, err)
 	}
@@ -63,9 +79,9 @@ func newNAT(device string, index int, a addresses, six bool) (*nat, error) {
 
 // guard keeps the devices on which we enabled forwarding from making the machine a router for its neighbours: of what
 // comes in by them, only replies are forwarded, and what the host itself redirects (Docker's published ports).
-func (n *nat) guard(devices []int) error {
+func (n *nat) guard(devices []int) {
 	if len(devices) == 0 {
-		return nil
+		return
 	}
 	chain := n.chain("guard", nftables.ChainTypeFilter, nftables.ChainHookForward, 0)
 	for _, d := range devices {
@@ -82,10 +98,6 @@ func (n *nat) guard(devices []int) error {
 			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.NativeEndian.PutUint32(0)},
 		}, countAndDrop)
 	}
-	if err := n.conn.Flush(); err != nil {
-		return fmt.Errorf("guarding forwarding in nftables: %w", err)
-	}
-	return nil
 }
 
 // untranslated is how many packets NAT could not translate, and dropped.
@@ -119,7 +131,7 @@ func (n *nat) counters(chain string) ([]uint64, error) {
 	return out, nil
 }
 
-func (n *nat) close() { n.socket.Close() }
+func (n *nat) close() { n.conn.CloseLasting() }
 
 // end is one family's share of a link, and an address beyond the host that nobody has: documentation's own, RFC 5737 and
 // RFC 3849.
@@ -179,33 +191,32 @@ func masked(bits uint32) *expr.Bitwise {
 		Mask: binaryutil.NativeEndian.PutUint32(bits), Xor: binaryutil.NativeEndian.PutUint32(0)}
 }
 
-// send takes the library's messages to our own socket, and sets the flag for which the library has no field.
-func (n *nat) send(req []netlink.Message) ([]netlink.Message, error) {
-	if len(req) == 0 {
-		return nil, nil
+// own makes the table belong to the socket, for which the library has no field: a batch of one message.
+func (n *nat) own() error {
+	message := func(kind uint16, flags netlink.HeaderFlags, family byte, resource uint16, attrs []byte) netlink.Message {
+		h := binary.BigEndian.AppendUint16([]byte{family, unix.NFNETLINK_V0}, resource) // struct nfgenmsg
+		return netlink.Message{Header: netlink.Header{Type: netlink.HeaderType(kind), Flags: netlink.Request | flags},
+			Data: append(h, attrs...)}
 	}
-	want := 0
-	for i := range req {
-		if req[i].Header.Type == netlink.HeaderType(unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_NEWTABLE) {
-			flags := []byte{8, 0, unix.NFTA_TABLE_FLAGS, 0}
-			if k := bytes.Index(req[i].Data, flags); k >= 0 {
-				req[i].Data[k+7] = tableFlagOwner // the attribute is in network byte order
-			}
-		}
-		if req[i].Header.Flags&netlink.Acknowledge != 0 {
-			want++
-		}
+	attrs, err := netlink.MarshalAttributes([]netlink.Attribute{
+		{Type: unix.NFTA_TABLE_NAME, Data: append([]byte(n.table.Name), 0)},
+		{Type: unix.NFTA_TABLE_FLAGS, Data: binary.BigEndian.AppendUint32(nil, tableFlagOwner)},
+	})
+	if err != nil {
+		return err
 	}
-	if _, err := n.socket.SendMessages(req); err != nil {
-		return nil, err
+	_, err = n.socket.SendMessages([]netlink.Message{
+		message(unix.NFNL_MSG_BATCH_BEGIN, 0, 0, unix.NFNL_SUBSYS_NFTABLES, nil),
+		message(unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_NEWTABLE, netlink.Create|netlink.Excl|netlink.Acknowledge,
+			byte(n.table.Family), 0, attrs),
+		message(unix.NFNL_MSG_BATCH_END, 0, 0, unix.NFNL_SUBSYS_NFTABLES, nil),
+	})
+	if err != nil {
+		return err
 	}
-	var out []netlink.Message
-	for len(out) < want {
-		m, err := n.socket.Receive()
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, m...)
+	_, err = n.socket.Receive()
+	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL) {
+		return fmt.Errorf("%w\nhint: the kernel must have nftables (CONFIG_NF_TABLES_INET) and be Linux 5.12 or later", err)
 	}
-	return out, nil
+	return err
 }

@@ -3,6 +3,8 @@ package shell
 import (
 	"errors"
 	"fmt"
+	"math/bits"
+	"strings"
 	"testing"
 	"time"
 
@@ -22,7 +24,7 @@ func tables() (map[string]uint32, error) {
 	all, err := c.ListTables()
 	out := map[string]uint32{}
 	for _, t := range all {
-		out[t.Name] = t.Flags
+		out[t.Name] = bits.ReverseBytes32(t.Flags) // in network byte order, which the library does not heed
 	}
 	return out, err
 }
@@ -51,12 +53,12 @@ func chains(of *nftables.Table) (map[string]int, error) {
 }
 
 // inTable makes a NAT for a device "own" of the calling thread's namespace.
-func inTable(six bool) (*nat, error) {
+func inTable(six bool, guarded ...int) (*nat, error) {
 	own, err := cable("own")
 	if err != nil {
 		return nil, err
 	}
-	return newNAT("own", own.Attrs().Index, pair(0), six)
+	return newNAT("own", own.Attrs().Index, pair(0), six, guarded)
 }
 
 func TestNAT(t *testing.T) {
@@ -101,22 +103,22 @@ func TestNATRules(t *testing.T) {
 		want  map[string]int
 	}{
 		{"IPv4", false, nil, map[string]int{"masquerade": 1, chainPrivate: 1, chainProbeFirst: 1, chainProbeLast: 1}},
-		{"IPv6 too", true, nil, map[string]int{"masquerade": 2, chainPrivate: 2, chainProbeFirst: 2, chainProbeLast: 2}},
+		{"IPv6 too", true, nil,
+			map[string]int{"masquerade": 2, chainPrivate: 2, chainProbeFirst: 2, chainProbeLast: 2, "stray": 4}},
 		{"one device to guard", false, []int{1},
 			map[string]int{"masquerade": 1, chainPrivate: 1, chainProbeFirst: 1, chainProbeLast: 1, "guard": 2}},
+		{"many devices to guard", false, []int{1, 2, 3, 4, 5, 6, 7, 8, 9},
+			map[string]int{"masquerade": 1, chainPrivate: 1, chainProbeFirst: 1, chainProbeLast: 1, "guard": 18}},
 		{"two devices to guard", false, []int{1, 2},
 			map[string]int{"masquerade": 1, chainPrivate: 1, chainProbeFirst: 1, chainProbeLast: 1, "guard": 4}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			testutil.InNamespace(t, func() error {
-				n, err := inTable(row.six)
+				n, err := inTable(row.six, row.guard...)
 				if err != nil {
 					return err
 				}
 				defer n.close()
-				if err := n.guard(row.guard); err != nil {
-					return err
-				}
 				got, err := chains(n.table)
 				if err != nil {
 					return err
@@ -161,11 +163,11 @@ func TestNATTwice(t *testing.T) {
 			return err
 		}
 		defer first.close()
-		if _, err := newNAT("own", 1, pair(1), false); err == nil ||
-			err.Error()[:len("making the nftables table gm-own: ")] != "making the nftables table gm-own: " {
+		if _, err := newNAT("own", 1, pair(1), false, nil); err == nil ||
+			!strings.HasPrefix(err.Error(), "making the nftables table gm-own: ") {
 			return fmt.Errorf("a second table of that name: %v", err)
 		}
-		second, err := newNAT("other", 1, pair(1), false)
+		second, err := newNAT("other", 1, pair(1), false, nil)
 		if err != nil {
 			return err
 		}

@@ -49,7 +49,8 @@ func privateNames() (netip.Addr, error) {
 		return netip.Addr{}, fmt.Errorf("making a mount namespace: %w", err)
 	}
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
-		return netip.Addr{}, fmt.Errorf("making mounts private: %w", err)
+		return netip.Addr{}, fmt.Errorf("making mounts private: %w\nhint: a security module forbids it; for Docker's, "+
+			"start the container with --security-opt apparmor=unconfined", err)
 	}
 	for _, door := range otherDoors {
 		if _, err := os.Stat(door); err == nil {

@@ -73,7 +73,13 @@ func (g *Grammar) Parse(args []string) (own, command []string, err error) {
 			i = len(args)
 		case len(a) > 1 && a[0] == '-' && !number.MatchString(a):
 			name, _, valued := strings.Cut(a, "=")
-			seen[strings.TrimLeft(name, "-")] = true
+			if word, long := strings.CutPrefix(name, "--"); long {
+				seen[word] = true
+			} else {
+				for _, letter := range name[1:] {
+					seen[string(letter)] = true
+				}
+			}
 			options = append(options, a)
 			if takesValue[name] && !valued && i+1 < len(args) {
 				i++

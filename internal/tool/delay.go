@@ -25,7 +25,7 @@ func (d *Delay) Grammar() *cli.Grammar {
 			"unit (20ms, 0.2s, 250us). The round-trip time grows by twice that.",
 		Examples: []string{
 			"gm-delay 50  # a shell with 100 ms of round-trip time",
-			"gm-delay 20ms ping -c 3 -n '$GM_BASE'  # (quoted for a shell inside: sh -c)",
+			"gm-delay 20ms sh -c 'ping -c 3 -n $GM_BASE'  # the outside",
 			"gm-delay --uplink=10 --downlink=40 curl https://example.org",
 			"gm-delay 50 gm-loss uplink 0.1 bash  # tools nest",
 		},
@@ -40,6 +40,9 @@ func (d *Delay) Grammar() *cli.Grammar {
 }
 
 func (d *Delay) Set(args []string) (err error) {
+	if len(args) == 1 && (d.Uplink != nil || d.Downlink != nil) {
+		return cli.Usagef("give one DELAY for both directions, or --uplink and --downlink", "both DELAY %q and a direction's own", args[0])
+	}
 	if len(args) == 1 {
 		d.up, err = cli.Duration("delay", args[0], time.Millisecond)
 		d.down = d.up

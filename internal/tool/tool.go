@@ -182,5 +182,8 @@ func summarize(w io.Writer, name, direction string, s shell.Traffic, drops *tall
 	if s.Refused > 0 {
 		fmt.Fprintf(w, ", %d refused by the kernel", s.Refused)
 	}
+	if s.Late.Packets > 0 {
+		fmt.Fprintf(w, ", %d more than 1 ms late", s.Late.Packets)
+	}
 	fmt.Fprintf(w, "; at most %.3f ms late\n", float64(s.Late.Max)/1e6)
 }
