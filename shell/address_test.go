@@ -41,7 +41,7 @@ func TestPair(t *testing.T) {
 
 // Every pair has its own addresses, all within the blocks, and its number can be told from either.
 func TestPairOf(t *testing.T) {
-	for k := range pairs {
+	for k := 0; k < pairs; k += 5 { // which comes by every last byte
 		a := pair(k)
 		for _, v4 := range []netip.Addr{a.outside4, a.inside4} {
 			last := v4.As4()[3]

@@ -369,7 +369,7 @@ func (v *voyage) now() time.Duration { return time.Since(v.start) }
 // sail starts a ferry on its thread; it ends with the test.
 func sail(t *testing.T, precise bool, delays ...time.Duration) *voyage {
 	t.Helper()
-	v := &voyage{from: tuntest.New(), start: time.Now()}
+	v := &voyage{from: tuntest.New(), start: time.Now().Add(-time.Minute)} // the container is not new
 	v.to = &timed{Fake: tuntest.New(), clock: v.now}
 	var err error
 	if v.ferry, err = newFerry(v.from, v.to, &script{delays: delays}, v.now, new(atomic.Int64)); err != nil {
@@ -501,6 +501,17 @@ func TestEnd(t *testing.T) {
 				t.Errorf("%d packets were written", n)
 			}
 		})
+	}
+}
+
+// What left late just before the end counts.
+func TestLateAtTheEnd(t *testing.T) {
+	v := sail(t, false, -50*ms) // due 50 ms before it was read: as on a machine that cannot keep up
+	v.from.Deliver(plain('x'))
+	soon(t, "drain", v.drain())
+	v.end()
+	if v.Late.Packets != 1 || v.Late.Max < 50*ms {
+		t.Errorf("%d packets late, at most %v", v.Late.Packets, v.Late.Max)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"gomahi/packet"
 	"gomahi/tun"
 )
 
@@ -19,22 +20,23 @@ import (
 // passes all chains of the forward hook, between two of ours; the last drops it, so nothing leaves the machine. What
 // another table or iptables drops, no accept of ours can save. It returns a warning with the rule to add, or nothing.
 func tryForwarding(d tun.Device, tool string, n *nat, a addresses, six, plain bool) string {
-	var tried []int
+	var dropped []string
 	for i, e := range ends(a, six) {
 		if _, err := netlink.RouteGetWithOptions(net.IP(e.probe.AsSlice()), nil); err != nil {
 			continue // the host itself knows no way there
 		}
 		p := probe(e)
 		if !plain {
-			p = append(make([]byte, 10), p...) // struct virtio_net_hdr
+			p = append(make([]byte, packet.VnetLen), p...)
 		}
-		if _, err := unix.Write(d.FD(), p); err == nil {
-			tried = append(tried, i)
+		outcome := unseen
+		for range 3 { // it takes but one that passes
+			if _, err := unix.Write(d.FD(), p); err != nil || outcome == through {
+				break
+			}
+			outcome = fate(n, i)
 		}
-	}
-	var dropped []string
-	for _, i := range tried {
-		if !passed(n, i) {
+		if outcome == stopped {
 			dropped = append(dropped, []string{"IPv4", "IPv6"}[i])
 		}
 	}
@@ -45,22 +47,31 @@ func tryForwarding(d tun.Device, tool string, n *nat, a addresses, six, plain bo
 		"but nothing beyond\nhint: allow it with  %s", strings.Join(dropped, " and "), allow(tool, dropped))
 }
 
-// passed says whether the packet for the rule i was seen by both chains. The kernel may take a while, on another CPU.
-func passed(n *nat, i int) bool {
-	came := false
+// What becomes of a packet between the first chain of the forward hook and the last.
+const (
+	unseen = iota // it never came to be forwarded, which is no policy's doing; or nobody can tell
+	stopped
+	through
+)
+
+// fate looks for the packet for the rule i. The kernel may take a while, on another CPU.
+func fate(n *nat, i int) int {
+	seen := unseen
 	for range 20 {
 		first, err1 := n.counters(chainProbeFirst)
 		last, err2 := n.counters(chainProbeLast)
 		if errors.Join(err1, err2) != nil || len(first) <= i || len(last) <= i {
-			return true // cannot tell
+			return unseen
 		}
 		if last[i] > 0 {
-			return true
+			return through
 		}
-		came = first[i] > 0
+		if first[i] > 0 {
+			seen = stopped
+		}
 		time.Sleep(time.Millisecond)
 	}
-	return !came // what never came to be forwarded is no policy's doing
+	return seen
 }
 
 // allow is the command that lets the tool's traffic through the chain in the way, if that can be found.

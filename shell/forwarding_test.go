@@ -191,6 +191,34 @@ func TestForwarding(t *testing.T) {
 			}
 			return errors.Join(a.end(), expect("it has ended", map[string]conf{"spare": s.off, "eth": s.off}))
 		}},
+		{"one was killed, and the next needs nothing", func(s *site) error {
+			a, err := s.start("a", []int{s.eth}, s.off)
+			if err == nil {
+				err = errors.Join(a.kill(), s.unroute())
+			}
+			if err != nil {
+				return err
+			}
+			b, err := s.start("b", nil, s.on)
+			if err != nil {
+				return err
+			}
+			return errors.Join(b.end(), expect("the next has ended", map[string]conf{"eth": s.off}))
+		}},
+		{"the last to end needs nothing", func(s *site) error {
+			a, err := s.start("a", []int{s.eth}, s.off)
+			if err == nil {
+				err = s.unroute()
+			}
+			if err != nil {
+				return err
+			}
+			b, err := s.start("b", nil, s.on)
+			if err != nil {
+				return err
+			}
+			return errors.Join(a.end(), b.end(), expect("both have ended", map[string]conf{"eth": s.off}))
+		}},
 		{"the route is gone at the end", func(s *site) error {
 			a, err := s.start("a", []int{s.eth}, s.off)
 			if err != nil {
@@ -261,7 +289,7 @@ func TestForwarding(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			a, err := s.start("a", []int{s.spare, s.eth}, s.off)
+			a, err := s.start("a", []int{s.eth, s.spare}, s.off)
 			if err != nil {
 				return err
 			}

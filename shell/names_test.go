@@ -113,9 +113,9 @@ func TestAskServers(t *testing.T) {
 	if !testutil.Reexec(t) {
 		return
 	}
-	for _, row := range []struct {
+	for k, row := range []struct {
 		name    string
-		servers []dns.HandlerFunc // at 127.0.1.1 and so on; nil is none there
+		servers []dns.HandlerFunc // nil is none there
 		want    string
 		asked   []int32
 		after   time.Duration // the reply does not come before
@@ -140,7 +140,7 @@ func TestAskServers(t *testing.T) {
 			conf := ""
 			var servers []*server
 			for i, handle := range row.servers {
-				at := fmt.Sprintf("127.0.1.%d", i+1)
+				at := fmt.Sprintf("127.1.%d.%d", k, i+1)
 				conf += "nameserver " + at + "\n"
 				s := &server{}
 				if handle != nil {

@@ -208,7 +208,7 @@ func flood(args []string) error {
 	rate := f.Float64("rate", 1000, "")
 	lasts := f.Duration("time", time.Second, "")
 	f.Parse(args)
-	c, err := net.Dial("udp", net.JoinHostPort(f.Arg(0), port))
+	c, err := net.Dial("udp", net.JoinHostPort(f.Arg(0), drainPort))
 	if err != nil {
 		return err
 	}

@@ -16,11 +16,14 @@ import (
 )
 
 // port is where serve listens, for UDP and TCP.
-const port = "9000"
+const (
+	port      = "9000"
+	drainPort = "9001"
+)
 
 // serve starts the servers in the calling thread's namespace, on all addresses of both families.
 //
-// UDP: each packet comes back with the time of its arrival, CLOCK_MONOTONIC in nanoseconds, in its bytes 16 to 23.
+// UDP: what comes to the next port is swallowed. Otherwise each packet comes back with the time of its arrival, CLOCK_MONOTONIC in nanoseconds, in its bytes 16 to 23.
 // TCP: a line says what to do. "sink" takes data until its end and answers with its length and SHA-256, "discard" with
 // its length alone; "source N" sends N bytes of stream, "flood NANOSECONDS" sends for that long; "echo" echoes.
 func serve() error {
@@ -33,6 +36,18 @@ func serve() error {
 	if err != nil {
 		return err
 	}
+	drain, err := net.ListenPacket("udp", ":"+drainPort)
+	if err != nil {
+		return err
+	}
+	go func() {
+		buf := make([]byte, 64<<10)
+		for {
+			if _, _, err := drain.ReadFrom(buf); err != nil {
+				return
+			}
+		}
+	}()
 	go func() {
 		buf := make([]byte, 64<<10)
 		for {

@@ -31,7 +31,8 @@ func Reexec(t *testing.T) bool {
 	NeedNamespaces(t)
 	args := []string{"-test.run=^" + regexp.QuoteMeta(t.Name()) + "$", "-test.count=1", "-test.timeout=1m", "-test.v"}
 	cmd := exec.Command("/proc/self/exe", args...)
-	cmd.Env = append(os.Environ(), insideVar+"="+t.Name())
+	cmd.Env = append(os.Environ(), insideVar+"="+t.Name(),
+		"GORACE="+os.Getenv("GORACE")+" atexit_sleep_ms=10") // the race detector's default is a second
 	cmd.WaitDelay = time.Second
 	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNET | unix.CLONE_NEWNS}
 	out, err := cmd.CombinedOutput()

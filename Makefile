@@ -1,0 +1,61 @@
+# Go is all that is needed to build. The tests run as root or as an ordinary user; those that need namespaces are
+# skipped where these cannot be made, and fail for it where CI is set.
+PREFIX ?= /usr/local
+GO ?= go
+export CGO_ENABLED := 0
+
+TOOLS := $(notdir $(wildcard cmd/*))
+PAGES := $(wildcard man/*.[17])
+# The race detector needs a C compiler.
+RACE := $(if $(shell command -v gcc),-race)
+
+.PHONY: help build demo test fuzz lint bench install uninstall clean
+
+help: ## show this
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build the programs into bin/
+	$(GO) build -trimpath -ldflags '-s -w' -o bin/ ./cmd/...
+	$(GO) build -trimpath -o bin/ ./e2e/probe
+
+demo: build ## a ping behind 50 ms of delay and 10 % loss
+	@PATH="$(CURDIR)/bin:$$PATH"; export PATH; \
+	if command -v ping >/dev/null; then set -- 'ping -c 10 -n $$GM_BASE'; else set -- 'probe ping -c 10 $$GM_BASE'; fi; \
+	echo "$$ gm-delay 50 gm-loss uplink 0.1 sh -c '$$1'"; gm-delay 50 gm-loss uplink 0.1 sh -c "$$1"
+
+test: ## run all tests
+	CGO_ENABLED=$(if $(RACE),1,0) $(GO) test $(RACE) -timeout 60m ./...
+
+fuzz: ## fuzz every fuzz target for a while (FUZZTIME=30s)
+	@set -e; for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
+		echo $$p $$f; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(or $(FUZZTIME),30s) -fuzzminimizetime 10x $$p; done; done
+
+lint: ## check the form of the code, and known vulnerabilities where their list can be reached
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "gofmt would change these"; exit 1; }
+	$(GO) vet ./...
+	GOARCH=arm64 $(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	@out=$$($(GO) tool govulncheck ./... 2>&1); status=$$?; \
+	case "$$status $$out" in \
+	0*) echo "govulncheck: nothing known";; \
+	*"fetching vulnerabilities"*|*"dial tcp"*|*"Forbidden"*) echo "govulncheck: its list is out of reach here, skipped";; \
+	*) echo "$$out"; exit $$status;; esac
+
+bench: build ## measure, and print a table of ratios within this run
+	$(GO) build -trimpath -o bin/bench ./bench
+	$(GO) test -run '^$$' -bench . -benchtime 200ms ./packet ./effects ./shell
+	PATH="$(CURDIR)/bin:$$PATH" bin/bench $(BENCH)
+
+install: build ## install programs and manual pages (PREFIX=/usr/local)
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man7
+	install -m 755 $(addprefix bin/,$(TOOLS)) $(DESTDIR)$(PREFIX)/bin
+	install -m 644 $(filter %.1,$(PAGES)) $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 $(filter %.7,$(PAGES)) $(DESTDIR)$(PREFIX)/share/man/man7
+
+uninstall: ## remove what install installed
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(TOOLS))
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/share/man/man1/,$(notdir $(filter %.1,$(PAGES))))
+	rm -f $(addprefix $(DESTDIR)$(PREFIX)/share/man/man7/,$(notdir $(filter %.7,$(PAGES))))
+
+clean: ## remove what was built
+	rm -rf bin
