@@ -132,7 +132,7 @@ func eventually(t testing.TB, within time.Duration, f func() error) {
 }
 
 // TestScripts runs testdata/script. In these, "host CMD..." and "server CMD..." run a command in the script's
-// laboratory, "hostbg" runs one beside it, which ends with the script, "status N CMD..." wants an exit status, and
+// laboratory, "beside host|server CMD..." runs one beside the script, with which it ends, "status N CMD..." wants an exit status, and
 // "unchanged" says that the host is as it was.
 func TestScripts(t *testing.T) {
 	testutil.NeedNamespaces(t)
@@ -163,8 +163,8 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"host":   in("host"),
 			"server": in("server"),
-			"hostbg": func(ts *testscript.TestScript, _ bool, args []string) {
-				c := get(ts).in("host", args)
+			"beside": func(ts *testscript.TestScript, _ bool, args []string) {
+				c := get(ts).in(args[0], args[1:])
 				c.Dir = ts.Getenv("WORK")
 				var out bytes.Buffer
 				c.Stdout, c.Stderr = &out, &out

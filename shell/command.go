@@ -46,6 +46,10 @@ func FindCommand(name string) (string, error) {
 	if errors.As(err, &e) {
 		err = e.Err
 	}
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		err = p.Err
+	}
 	return "", &Exit{StatusCannotRun, fmt.Errorf("cannot run %q: %w", name, err)}
 }
 

@@ -55,13 +55,12 @@ func toGuard() (indexes []int, err error) {
 	return indexes, nil
 }
 
-// startForwarding makes the guarded devices forward, and puts back what is no longer needed of those left by one that
-// was killed. The lock is taken only where something has to change: a hundred may start at once.
+// startForwarding makes the guarded devices forward. The lock is taken only where something has to change: a hundred may start at once.
 func startForwarding(guarded []int) error {
 	return settle(func(d devconf, _ int) (want bool) { return slices.Contains(guarded, d.index) })
 }
 
-// endForwarding puts back what nobody needs any more; the caller's own device is gone. Should a container have come
+// endForwarding puts back what nobody needs any more, also what one left that was killed; the caller's own device is gone. Should a container have come
 // meanwhile, that is seen afterwards; its command has not started by then.
 func endForwarding(guarded []int) error {
 	needed := func(d devconf, containers int) bool { return containers > 0 && slices.Contains(guarded, d.index) }
@@ -239,7 +238,7 @@ func (d devconf) enable() error {
 		os.WriteFile("/proc/sys/net/ipv4/conf/"+d.name+"/forwarding", []byte("1"), 0)
 		values[devconfForwarding] = 1
 	}
-	if lacks&tagSix != 0 && !force6(d.name, "1") {
+	if _, ours := values[devconfTag]; lacks&tagSix != 0 && !force6(d.name, "1") && ours {
 		values[devconfTag] &^= tagSix
 	}
 	return setDevconf(d.index, values)

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"time"
@@ -89,6 +88,7 @@ func serveUDP(u net.PacketConn, ask func(query []byte) []byte) {
 			if errors.Is(err, net.ErrClosed) {
 				return
 			}
+			time.Sleep(time.Millisecond)
 			continue // a client that went away
 		}
 		query := append([]byte(nil), buf[:n]...)
@@ -107,8 +107,12 @@ func serveTCP(t net.Listener, dial dialer) {
 	slots := make(chan struct{}, dnsMost)
 	for {
 		client, err := t.Accept()
-		if err != nil {
+		if errors.Is(err, net.ErrClosed) {
 			return
+		}
+		if err != nil { // too many open files, say
+			time.Sleep(10 * time.Millisecond)
+			continue
 		}
 		slots <- struct{}{}
 		go func() {
@@ -125,11 +129,17 @@ func serveTCP(t net.Listener, dial dialer) {
 	}
 }
 
-// relay copies until either end has said nothing for too long.
+// relay copies until from ends, or has said nothing for too long.
 func relay(to, from *net.TCPConn) {
-	io.Copy(to, from)
-	to.CloseWrite()
-	from.SetReadDeadline(time.Now().Add(dnsPatience))
+	defer to.CloseWrite()
+	buf := make([]byte, 16<<10)
+	for {
+		from.SetReadDeadline(time.Now().Add(dnsPatience))
+		n, err := from.Read(buf)
+		if _, werr := to.Write(buf[:n]); err != nil || werr != nil {
+			return
+		}
+	}
 }
 
 // askServers asks the parent's name servers in their order: the next one as soon as one cannot answer or refuses to, or
@@ -171,7 +181,7 @@ func askServers(query []byte) []byte {
 			}
 		case <-next:
 		case <-ctx.Done():
-			return nil
+			servers, waiting = nil, 0
 		}
 	}
 	if last == nil {

@@ -22,7 +22,7 @@ type arrival struct {
 
 // Go's os/signal does not tell where a signal came from, and that decides whether it is passed on. So these signals have
 // a handler of our own (signal_*.s), which writes its siginfo to relayPipe and does nothing else.
-var relayPipe int32
+var relayPipe int32 //lint:ignore U1000 the handlers read it
 
 func relayEntry() uintptr   // the handler's address
 func restoreEntry() uintptr // that of the return from it

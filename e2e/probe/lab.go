@@ -133,7 +133,7 @@ func address(name, prefix string) error {
 // enter becomes a command in one of a laboratory's network namespaces, with its mounts.
 func enter(args []string) error {
 	if len(args) < 4 {
-		return errors.New(usage)
+		return errors.New("enter host|server PID TID CMD")
 	}
 	pid, tid := args[1], args[2]
 	path := "/proc/" + pid + "/ns/net"

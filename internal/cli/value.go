@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-var decimal = regexp.MustCompile(`^([0-9]+\.?[0-9]*|\.[0-9]+)([a-zµμ%]*)$`)
+var decimal = regexp.MustCompile(`^((?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?)([a-zµμ%]*)$`)
 
 // longest is the most that a duration may be: 30 years.
 const longest = 1e9 * float64(time.Second)
@@ -52,11 +52,14 @@ func Probability(what, s string) (float64, error) {
 		}
 		return 0, Usagef(hint, "%s %q is not a probability", what, s)
 	}
-	digits := m[1]
+	v, _ := strconv.ParseFloat(m[1], 64)
 	if m[2] == "%" {
-		digits += "e-2" // a division would make 0.7% something else than 0.007
+		if w, err := strconv.ParseFloat(m[1]+"e-2", 64); err == nil {
+			v = w // a division would make 0.7% something else than 0.007
+		} else {
+			v /= 100
+		}
 	}
-	v, _ := strconv.ParseFloat(digits, 64)
 	if v > 1 {
 		return 0, Usagef(hint, "%s %q is more than 1", what, s)
 	}
