@@ -9,61 +9,73 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// ping prints what ping(8) does, for a socket of its own.
+// ping prints what ping(8) does, and measures as it does: until the kernel's own stamp on the reply, so that waking this
+// program is not counted.
 func ping(args []string) error {
 	f := flag.NewFlagSet("ping", flag.ExitOnError)
 	n := f.Int("c", 4, "")
 	interval := f.Float64("i", 1, "")
-	six := f.Bool("6", false, "")
 	f.Parse(args)
-	to := f.Arg(0)
-	network, request, reply := "ip4:icmp", byte(8), byte(0)
-	if *six || strings.Contains(to, ":") {
-		network, request, reply = "ip6:ipv6-icmp", 128, 129
-	}
-	c, err := net.Dial(network, to)
+	addr, err := netip.ParseAddr(f.Arg(0))
 	if err != nil {
 		return err
 	}
-	defer c.Close()
-	fmt.Printf("PING %s 56(84) bytes of data.\n", to)
+	family, proto, request, reply, to := unix.AF_INET, unix.IPPROTO_ICMP, byte(8), byte(0), unix.Sockaddr(nil)
+	if addr.Is4() {
+		to = &unix.SockaddrInet4{Addr: addr.As4()}
+	} else {
+		family, proto, request, reply = unix.AF_INET6, unix.IPPROTO_ICMPV6, 128, 129
+		to = &unix.SockaddrInet6{Addr: addr.As16()}
+	}
+	fd, err := unix.Socket(family, unix.SOCK_RAW, proto)
+	if err != nil {
+		return err
+	}
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1); err != nil {
+		return err
+	}
+	fmt.Printf("PING %s 56(84) bytes of data.\n", addr)
 	id := uint16(time.Now().UnixNano())
 	var rtts []time.Duration
-	buf := make([]byte, 2000)
+	buf, oob := make([]byte, 2000), make([]byte, 256)
 	for seq := 1; seq <= *n; seq++ {
 		m := make([]byte, 64)
 		m[0] = request
 		binary.BigEndian.PutUint16(m[4:], id)
 		binary.BigEndian.PutUint16(m[6:], uint16(seq))
-		if network == "ip4:icmp" { // for ICMPv6 the kernel does it
+		if addr.Is4() { // for ICMPv6 the kernel does it
 			binary.BigEndian.PutUint16(m[2:], checksum(m))
 		}
 		sent := time.Now()
-		if _, err := c.Write(m); err != nil {
+		if err := unix.Sendto(fd, m, 0, to); err != nil {
 			fmt.Println(err)
 		}
 		next := sent.Add(time.Duration(*interval * float64(time.Second)))
 		if seq == *n {
 			next = sent.Add(2 * time.Second)
 		}
-		c.SetReadDeadline(next)
-		for {
-			k, _, err := c.(*net.IPConn).ReadFromIP(buf) // Read would leave the IPv4 header on
+		for left := time.Until(next); left > 0; left = time.Until(next) {
+			tv := unix.NsecToTimeval(int64(max(left, time.Microsecond)))
+			unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv)
+			k, oobn, _, _, err := unix.Recvmsg(fd, buf, oob, 0)
 			if err != nil {
-				break
+				continue
 			}
-			rtt := time.Since(sent)
 			b := buf[:k]
+			if addr.Is4() {
+				b = b[min(k, 4*int(buf[0]&15)):]
+			}
 			if len(b) >= 8 && b[0] == reply && binary.BigEndian.Uint16(b[4:]) == id && binary.BigEndian.Uint16(b[6:]) == uint16(seq) {
-				fmt.Printf("%d bytes from %s: icmp_seq=%d time=%.2f ms\n", k, to, seq, ms(rtt))
+				rtt := stamp(oob[:oobn]).Sub(sent)
+				fmt.Printf("%d bytes from %s: icmp_seq=%d time=%.2f ms\n", len(b), addr, seq, ms(rtt))
 				rtts = append(rtts, rtt)
 				break
 			}
@@ -72,7 +84,7 @@ func ping(args []string) error {
 			time.Sleep(time.Until(next))
 		}
 	}
-	fmt.Printf("\n--- %s ping statistics ---\n%d packets transmitted, %d received, %d%% packet loss\n", to, *n, len(rtts),
+	fmt.Printf("\n--- %s ping statistics ---\n%d packets transmitted, %d received, %d%% packet loss\n", addr, *n, len(rtts),
 		100*(*n-len(rtts)) / *n)
 	if len(rtts) == 0 {
 		return fmt.Errorf("no reply")
@@ -85,6 +97,17 @@ func ping(args []string) error {
 	fmt.Printf("rtt min/avg/max/median = %.3f/%.3f/%.3f/%.3f ms\n", ms(rtts[0]), ms(sum/time.Duration(len(rtts))),
 		ms(rtts[len(rtts)-1]), ms(rtts[len(rtts)/2]))
 	return nil
+}
+
+// stamp is when the kernel got a packet.
+func stamp(oob []byte) time.Time {
+	messages, _ := unix.ParseSocketControlMessage(oob)
+	for _, m := range messages {
+		if m.Header.Type == unix.SCM_TIMESTAMPNS && len(m.Data) >= 16 {
+			return time.Unix(int64(binary.NativeEndian.Uint64(m.Data)), int64(binary.NativeEndian.Uint64(m.Data[8:])))
+		}
+	}
+	return time.Now()
 }
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

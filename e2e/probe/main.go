@@ -11,7 +11,7 @@ const usage = `usage: probe COMMAND [ARGUMENT...]
   lab                          make a host and a server beyond it; print "PID TID"; stay until end of input
   enter host|server PID TID CMD...
                                run CMD in one of a laboratory's namespaces
-  ping [-c N] [-i SECONDS] [-6] ADDRESS
+  ping [-c N] [-i SECONDS] ADDRESS
                                ICMP echo, as ping(8) prints it
   udp [-n N] [-i DURATION] [-size BYTES] [-wait DURATION] ADDRESS
                                send numbered packets to an echo server; print who came back, and one-way delays
@@ -29,6 +29,7 @@ const usage = `usage: probe COMMAND [ARGUMENT...]
   push ADDRESS:PORT BYTES      send that much over TCP and be gone
   flood [-rate MBIT] [-time DURATION] ADDRESS
                                send UDP packets of 1,500 bytes
+  now                          print the time, in nanoseconds since 1970
   ignoring SIGNAL CMD...       run CMD with a signal ignored
   signals FILE                 print each signal that arrives, to FILE, until SIGTERM
 `
@@ -37,7 +38,7 @@ func main() {
 	commands := map[string]func([]string) error{"lab": lab, "enter": enter, "ping": ping, "udp": udp, "tcp": tcp,
 		"connect": connect, "resolve": resolve, "dns": dns, "raw": raw, "count": count, "signals": signals,
 		"ignoring": ignoring, "state": state, "firewall": firewall,
-		"route": route, "sink": sink, "push": push, "flood": flood}
+		"route": route, "sink": sink, "push": push, "flood": flood, "now": now}
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
 		fmt.Fprint(os.Stderr, usage)
 		os.Exit(2)

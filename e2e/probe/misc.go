@@ -224,3 +224,8 @@ func flood(args []string) error {
 	fmt.Println("sent", n)
 	return nil
 }
+
+func now([]string) error {
+	_, err := fmt.Println(time.Now().UnixNano())
+	return err
+}

@@ -1,0 +1,202 @@
+// Command bench measures what gomahi promises, and prints a table of ratios within this run: other figures of a shared
+// machine mean little. It needs the programs and the probe in PATH, and root. An argument is the number of rounds.
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintf(os.Stderr, "bench: error: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+// bench is a laboratory: see e2e/probe/lab.go.
+type bench struct{ pid, tid string }
+
+const outside = "100.64.0.1" // of a container that is alone on the host
+
+func run() error {
+	rounds := 5
+	if len(os.Args) > 1 {
+		n, err := strconv.Atoi(os.Args[1])
+		if err != nil {
+			return err
+		}
+		rounds = n
+	}
+	lab := exec.Command("probe", "lab")
+	in, err := lab.StdinPipe()
+	if err != nil {
+		return err
+	}
+	defer lab.Wait()
+	defer in.Close()
+	out, err := lab.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	lab.Stderr = os.Stderr
+	if err := lab.Start(); err != nil {
+		return err
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		return errors.New("the laboratory did not start; this needs root")
+	}
+	f := strings.Fields(line)
+	b := &bench{f[0], f[1]}
+
+	client, stop, err := b.flows()
+	if err != nil {
+		return err
+	}
+	defer stop()
+	flows := map[string][]string{
+		"veth":   nil,
+		"one":    {"gm-delay", "0"},
+		"plain":  {"gm-delay", "0", "--no-offload"},
+		"loss":   {"gm-loss", "uplink", "0.01"},
+		"plain1": {"gm-loss", "uplink", "0.01", "--no-offload"},
+		"three":  nested(3),
+		"five":   nested(5),
+	}
+	rates := map[string][]float64{}
+	for range rounds { // in turn, so that what else the machine does meets all of them
+		for _, name := range []string{"veth", "one", "plain", "loss", "plain1", "three", "five"} {
+			to := outside
+			if name == "veth" {
+				to = "192.0.2.1"
+			}
+			rate, err := b.measure(append(slices.Clone(flows[name]), client(to)...))
+			if err != nil {
+				return err
+			}
+			rates[name] = append(rates[name], rate)
+		}
+	}
+	ratio := func(a, b string) float64 { return median(rates[a]) / median(rates[b]) }
+	gbit := func(name string) string { return fmt.Sprintf("%.2f Gbit/s", median(rates[name])/1000) }
+
+	fmt.Printf("\n%-58s %-26s %-10s %s\n", "what", "figure", "wanted", "")
+	row := func(what, figure, wanted string, ok bool) {
+		verdict := "ok"
+		if !ok {
+			verdict = "MISSED"
+		}
+		fmt.Printf("%-58s %-26s %-10s %s\n", what, figure, wanted, verdict)
+	}
+	row("bare veth pair, one TCP flow", gbit("veth"), "", true)
+	row("gm-delay 0", gbit("one"), "", true)
+	row("  against --no-offload ("+gbit("plain")+")", fmt.Sprintf("%.1f times", ratio("one", "plain")), ">= 8", ratio("one", "plain") >= 8)
+	row("  against the bare veth pair", fmt.Sprintf("%.0f %%", 100*ratio("one", "veth")), ">= 60 %", ratio("one", "veth") >= 0.6)
+	row("gm-loss uplink 0.01", gbit("loss"), "", true)
+	row("  against gm-delay 0 --no-offload", fmt.Sprintf("%.1f times", ratio("loss", "plain")), ">= 3", ratio("loss", "plain") >= 3)
+	row("  against its own --no-offload ("+gbit("plain1")+")", fmt.Sprintf("%.1f times", ratio("loss", "plain1")), ">= 3", ratio("loss", "plain1") >= 3)
+	row("three nested gm-delay 0 ("+gbit("three")+")", fmt.Sprintf("%.0f %% of one", 100*ratio("three", "one")), ">= 50 %", ratio("three", "one") >= 0.5)
+	row("five nested gm-delay 0 ("+gbit("five")+")", fmt.Sprintf("%.0f %% of one", 100*ratio("five", "one")), ">= 35 %", ratio("five", "one") >= 0.35)
+
+	for _, c := range []struct {
+		option string
+		most   float64
+	}{{"--precise=false", 10.5}, {"--precise", 10.25}} {
+		out, err := b.host("gm-delay", "5", c.option, "probe", "ping", "-c", "200", "-i", "0.02", outside)
+		if err != nil {
+			return err
+		}
+		m := regexp.MustCompile(`rtt min/avg/max/median = ([\d.]+)/[\d.]+/[\d.]+/([\d.]+)`).FindStringSubmatch(out)
+		if m == nil {
+			return fmt.Errorf("no round-trip times in %q", out)
+		}
+		least, _ := strconv.ParseFloat(m[1], 64)
+		middle, _ := strconv.ParseFloat(m[2], 64)
+		row("200 pings through gm-delay 5 "+c.option, fmt.Sprintf("%.2f ms, least %.2f", middle, least),
+			fmt.Sprintf("<= %.2f", c.most), middle <= c.most && least >= 10)
+	}
+	var starts []float64
+	for range 20 {
+		before := time.Now()
+		out, err := b.host("gm-delay", "0", "probe", "now")
+		if err != nil {
+			return err
+		}
+		then, err := strconv.ParseInt(strings.TrimSpace(out), 10, 64)
+		if err != nil {
+			return err
+		}
+		starts = append(starts, float64(time.Unix(0, then).Sub(before))/float64(time.Millisecond))
+	}
+	row("from typing to the command running, median of 20", fmt.Sprintf("%.1f ms", median(starts)), "<= 20 ms", median(starts) <= 20)
+	return nil
+}
+
+// flows returns what runs one TCP flow for two seconds: iperf3 where it is installed, since its figures are what others
+// publish, else the probe.
+func (b *bench) flows() (client func(to string) []string, stop func(), err error) {
+	if _, err := exec.LookPath("iperf3"); err != nil {
+		fmt.Println("TCP flows by the probe (iperf3 is not installed)")
+		return func(to string) []string { return []string{"probe", "tcp", "-time", "2s", to} }, func() {}, nil
+	}
+	fmt.Println("TCP flows by iperf3")
+	var servers []*exec.Cmd
+	for _, where := range []string{"host", "server"} {
+		c := exec.Command("probe", "enter", where, b.pid, b.tid, "iperf3", "-s")
+		if err := c.Start(); err != nil {
+			return nil, nil, err
+		}
+		servers = append(servers, c)
+	}
+	time.Sleep(300 * time.Millisecond)
+	return func(to string) []string { return []string{"iperf3", "-c", to, "-t", "2", "-f", "m"} }, func() {
+		for _, c := range servers {
+			c.Process.Kill()
+			c.Wait()
+		}
+	}, nil
+}
+
+// measure runs a flow and returns its goodput in Mbit/s.
+func (b *bench) measure(args []string) (float64, error) {
+	out, err := b.host(args...)
+	if err != nil {
+		return 0, err
+	}
+	m := regexp.MustCompile(`([\d.]+) Mbits?/s(?:ec.*receiver)?`).FindAllStringSubmatch(out, -1)
+	if m == nil {
+		return 0, fmt.Errorf("no goodput in %q", out)
+	}
+	rate, err := strconv.ParseFloat(m[len(m)-1][1], 64)
+	fmt.Printf("%8.0f Mbit/s  %s\n", rate, strings.Join(args, " "))
+	return rate, err
+}
+
+func (b *bench) host(args ...string) (string, error) {
+	out, err := exec.Command("probe", append([]string{"enter", "host", b.pid, b.tid}, args...)...).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("%v: %w\n%s", args, err, out)
+	}
+	return string(out), nil
+}
+
+func nested(n int) (args []string) {
+	for range n {
+		args = append(args, "gm-delay", "0")
+	}
+	return args
+}
+
+func median(v []float64) float64 {
+	s := slices.Sorted(slices.Values(v))
+	return s[len(s)/2]
+}
