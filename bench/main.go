@@ -25,7 +25,10 @@ func main() {
 // bench is a laboratory: see e2e/probe/lab.go.
 type bench struct{ pid, tid string }
 
-const outside = "100.64.0.1" // of a container that is alone on the host
+const (
+	outside    = "100.64.0.1" // of a container that is alone on the host
+	congestion = "cubic"      // what Linux has by default, and so what others publish
+)
 
 func run() error {
 	rounds := 5
@@ -145,10 +148,10 @@ func run() error {
 // publish, else the probe.
 func (b *bench) flows() (client func(to string) []string, stop func(), err error) {
 	if _, err := exec.LookPath("iperf3"); err != nil {
-		fmt.Println("TCP flows by the probe (iperf3 is not installed)")
-		return func(to string) []string { return []string{"probe", "tcp", "-time", "2s", to} }, func() {}, nil
+		fmt.Println("TCP flows by the probe (iperf3 is not installed), " + congestion)
+		return func(to string) []string { return []string{"probe", "tcp", "-time", "2s", "-cc", congestion, to} }, func() {}, nil
 	}
-	fmt.Println("TCP flows by iperf3")
+	fmt.Println("TCP flows by iperf3, " + congestion)
 	var servers []*exec.Cmd
 	for _, where := range []string{"host", "server"} {
 		c := exec.Command("probe", "enter", where, b.pid, b.tid, "iperf3", "-s")
@@ -158,7 +161,7 @@ func (b *bench) flows() (client func(to string) []string, stop func(), err error
 		servers = append(servers, c)
 	}
 	time.Sleep(300 * time.Millisecond)
-	return func(to string) []string { return []string{"iperf3", "-c", to, "-t", "2", "-f", "m"} }, func() {
+	return func(to string) []string { return []string{"iperf3", "-c", to, "-t", "2", "-f", "m", "-C", congestion} }, func() {
 		for _, c := range servers {
 			c.Process.Kill()
 			c.Wait()

@@ -132,8 +132,8 @@ func eventually(t testing.TB, within time.Duration, f func() error) {
 }
 
 // TestScripts runs testdata/script. In these, "host CMD..." and "server CMD..." run a command in the script's
-// laboratory, "beside host|server CMD..." runs one beside the script, with which it ends, "status N CMD..." wants an exit status, and
-// "unchanged" says that the host is as it was.
+// laboratory, "beside host|server CMD..." runs one beside the script, with which it ends, "status N CMD..." wants an exit
+// status, and "unchanged" says that the host is as it was.
 func TestScripts(t *testing.T) {
 	testutil.NeedNamespaces(t)
 	type value struct {

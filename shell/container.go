@@ -229,6 +229,9 @@ func (c *container) startFerries() (err error) {
 		return err
 	}
 	c.uplink.precise, c.downlink.precise = c.Precise, c.Precise
+	if c.Precise {
+		keepAwake()
+	}
 	go freshThread(c.uplink.run)
 	go freshThread(c.downlink.run)
 	return nil

@@ -26,8 +26,19 @@ type Stage interface {
 // batch is how many frames are taken in before what is due is put out: few, so that they are still in the cache then.
 const batch = 4
 
-// spin is how long before a departure a precise ferry no longer sleeps.
-const spin = 300 * time.Microsecond
+// A ferry wakes before a departure by about as long as waking takes, and spins through what is left: mostly nothing.
+const (
+	mostLead = 100 * time.Microsecond // no more than this
+	spin     = 300 * time.Microsecond // for a precise one, always
+)
+
+// keepAwake asks the kernel to let no CPU fall so deep asleep that waking takes time, as cyclictest does
+// (Documentation/power/pm_qos_interface.rst): for as long as this process lives, and where it may.
+func keepAwake() {
+	if fd, err := unix.Open("/dev/cpu_dma_latency", unix.O_WRONLY|unix.O_CLOEXEC, 0); err == nil {
+		unix.Write(fd, make([]byte, 4))
+	}
+}
 
 // Traffic counts one direction. Sizes are those of IP packets.
 type Traffic struct {
@@ -46,7 +57,8 @@ type ferry struct {
 	precise  bool
 	resumed  *atomic.Int64 // when the job was last continued, offset in nanoseconds
 
-	wake    int // an eventfd: look at stop and drained
+	lead    time.Duration // how long before a departure to wake
+	wake    int           // an eventfd: look at stop and drained
 	stop    atomic.Bool
 	drained atomic.Pointer[chan struct{}]
 	done    chan struct{}
@@ -69,6 +81,9 @@ func newFerry(from, to tun.Device, stage Stage, clock func() time.Duration, resu
 func (f *ferry) run() {
 	runtime.LockOSThread()
 	defer close(f.done)
+	if f.precise {
+		f.lead = spin
+	}
 	defer func() { f.Late.settle(f.clock()+prove, time.Duration(f.resumed.Load())) }()
 	// The default slack of 50 µs would make every departure as much late. This one is for this thread alone.
 	unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
@@ -90,7 +105,7 @@ func (f *ferry) run() {
 		if drained != nil && !waiting && f.drained.CompareAndSwap(drained, nil) {
 			close(*drained)
 		}
-		if f.precise && waiting && next-now <= spin {
+		if waiting && next-now <= f.lead {
 			continue
 		}
 		f.sleep(fds, next, now, waiting)
@@ -147,17 +162,18 @@ func (f *ferry) account(p packet.Packet, now time.Duration) {
 func (f *ferry) sleep(fds []unix.PollFd, next, now time.Duration, waiting bool) {
 	var timeout *unix.Timespec
 	if waiting {
-		wait := next - now
-		if f.precise {
-			wait -= spin
-		}
-		t := unix.NsecToTimespec(int64(wait))
+		t := unix.NsecToTimespec(int64(next - f.lead - now))
 		timeout = &t
 	}
 	fds[0].Revents = 0
-	if n, _ := unix.Ppoll(fds, timeout, nil); n > 0 && fds[0].Revents != 0 {
+	n, err := unix.Ppoll(fds, timeout, nil)
+	switch {
+	case n > 0 && fds[0].Revents != 0:
 		var b [8]byte
 		unix.Read(f.wake, b[:])
+	case n == 0 && err == nil && !f.precise:
+		took := f.clock() - (next - f.lead)
+		f.lead = min(f.lead+(took-f.lead)/8, mostLead)
 	}
 }
 

@@ -39,11 +39,12 @@ func adopt(index int) error {
 // toGuard lists the devices that forward only because of containers, or soon will: all that replies may arrive on and
 // that do not forward of their own accord.
 func toGuard() (indexes []int, err error) {
-	devices, _, err := devconfs()
+	// In this order: a container's device that has a route by now has had its tag for longer.
+	needed, err := routed()
 	if err != nil {
 		return nil, err
 	}
-	needed, err := routed()
+	devices, _, err := devconfs()
 	if err != nil {
 		return nil, err
 	}
@@ -55,13 +56,14 @@ func toGuard() (indexes []int, err error) {
 	return indexes, nil
 }
 
-// startForwarding makes the guarded devices forward. The lock is taken only where something has to change: a hundred may start at once.
+// startForwarding makes the guarded devices forward. The lock is taken only where something has to change: a hundred may
+// start at once.
 func startForwarding(guarded []int) error {
 	return settle(func(d devconf, _ int) (want bool) { return slices.Contains(guarded, d.index) })
 }
 
-// endForwarding puts back what nobody needs any more, also what one left that was killed; the caller's own device is gone. Should a container have come
-// meanwhile, that is seen afterwards; its command has not started by then.
+// endForwarding puts back what nobody needs any more, also what one left that was killed; the caller's own device is
+// gone. Should a container have come meanwhile, that is seen afterwards; its command has not started by then.
 func endForwarding(guarded []int) error {
 	needed := func(d devconf, containers int) bool { return containers > 0 && slices.Contains(guarded, d.index) }
 	if err := settle(needed); err != nil {

@@ -45,6 +45,7 @@ func ping(args []string) error {
 	fmt.Printf("PING %s 56(84) bytes of data.\n", addr)
 	id := uint16(time.Now().UnixNano())
 	var rtts []time.Duration
+	left := map[uint16]time.Time{} // when those that are not answered yet were sent
 	buf, oob := make([]byte, 2000), make([]byte, 256)
 	for seq := 1; seq <= *n; seq++ {
 		m := make([]byte, 64)
@@ -55,6 +56,7 @@ func ping(args []string) error {
 			binary.BigEndian.PutUint16(m[2:], checksum(m))
 		}
 		sent := time.Now()
+		left[uint16(seq)] = sent
 		if err := unix.Sendto(fd, m, 0, to); err != nil {
 			fmt.Println(err)
 		}
@@ -62,8 +64,8 @@ func ping(args []string) error {
 		if seq == *n {
 			next = sent.Add(2 * time.Second)
 		}
-		for left := time.Until(next); left > 0; left = time.Until(next) {
-			tv := unix.NsecToTimeval(int64(max(left, time.Microsecond)))
+		for wait := time.Until(next); wait > 0 && (seq < *n || len(left) > 0); wait = time.Until(next) {
+			tv := unix.NsecToTimeval(int64(max(wait, time.Microsecond)))
 			unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv)
 			k, oobn, _, _, err := unix.Recvmsg(fd, buf, oob, 0)
 			if err != nil {
@@ -73,15 +75,16 @@ func ping(args []string) error {
 			if addr.Is4() {
 				b = b[min(k, 4*int(buf[0]&15)):]
 			}
-			if len(b) >= 8 && b[0] == reply && binary.BigEndian.Uint16(b[4:]) == id && binary.BigEndian.Uint16(b[6:]) == uint16(seq) {
-				rtt := stamp(oob[:oobn]).Sub(sent)
-				fmt.Printf("%d bytes from %s: icmp_seq=%d time=%.2f ms\n", len(b), addr, seq, ms(rtt))
-				rtts = append(rtts, rtt)
-				break
+			if len(b) < 8 || b[0] != reply || binary.BigEndian.Uint16(b[4:]) != id {
+				continue
 			}
-		}
-		if seq < *n {
-			time.Sleep(time.Until(next))
+			answered := binary.BigEndian.Uint16(b[6:])
+			if sent, ok := left[answered]; ok {
+				delete(left, answered)
+				rtt := stamp(oob[:oobn]).Sub(sent)
+				fmt.Printf("%d bytes from %s: icmp_seq=%d time=%.2f ms\n", len(b), addr, answered, ms(rtt))
+				rtts = append(rtts, rtt)
+			}
 		}
 	}
 	fmt.Printf("\n--- %s ping statistics ---\n%d packets transmitted, %d received, %d%% packet loss\n", addr, *n, len(rtts),
