@@ -172,9 +172,10 @@ func (b *bench) flows() (client func(to, congestion string) []string, stop func(
 		servers = append(servers, c)
 	}
 	time.Sleep(300 * time.Millisecond)
-	return func(to, congestion string) []string {
+	client = func(to, congestion string) []string {
 		return []string{"iperf3", "-c", to, "-t", "2", "-f", "m", "-C", congestion}
-	}, func() {
+	}
+	return client, func() {
 		for _, c := range servers {
 			c.Process.Kill()
 			c.Wait()
