@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"text/tabwriter"
 	"time"
 )
 
@@ -62,64 +63,17 @@ func run() error {
 	f := strings.Fields(line)
 	b := &bench{f[0], f[1]}
 
-	client, stop, err := b.flows()
-	if err != nil {
-		return err
-	}
-	defer stop()
-	type flow struct{ what, congestion string }
-	flows := []struct {
-		flow
-		to   string
-		args []string
-	}{
-		{flow{"veth", cubic}, "192.0.2.1", nil},
-		{flow{"one", cubic}, outside, nested(1)},
-		{flow{"plain", cubic}, outside, []string{"gm-delay", "0", "--no-offload"}},
-		{flow{"three", cubic}, outside, nested(3)},
-		{flow{"five", cubic}, outside, nested(5)},
-		{flow{"veth", bbr}, "192.0.2.1", nil},
-		{flow{"one", bbr}, outside, nested(1)},
-		{flow{"plain", bbr}, outside, []string{"gm-delay", "0", "--no-offload"}},
-		{flow{"loss", bbr}, outside, []string{"gm-loss", "uplink", "0.01"}},
-		{flow{"plain loss", bbr}, outside, []string{"gm-loss", "uplink", "0.01", "--no-offload"}},
-	}
-	rates := map[flow][]float64{}
-	for range rounds { // in turn, so that what else the machine does meets all of them
-		for _, f := range flows {
-			rate, err := b.measure(append(slices.Clone(f.args), client(f.to, f.congestion)...))
-			if err != nil {
-				return err
-			}
-			rates[f.flow] = append(rates[f.flow], rate)
-		}
-	}
-
-	fmt.Printf("\n%-58s %-26s %-10s %s\n", "what", "figure", "wanted", "")
+	rows := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(rows, "\nwhat\tfigure\twanted\t\n")
 	row := func(what, figure, wanted string, ok bool) {
 		verdict := "ok"
 		if !ok {
 			verdict = "MISSED"
 		}
-		fmt.Printf("%-58s %-26s %-10s %s\n", what, figure, wanted, verdict)
+		fmt.Fprintf(rows, "%s\t%s\t%s\t%s\n", what, figure, wanted, verdict)
 	}
-	compare := func(congestion, what, with, against string, least float64) {
-		a, b := median(rates[flow{with, congestion}]), median(rates[flow{against, congestion}])
-		figure, wanted := fmt.Sprintf("%.0f %% of %.2f Gbit/s", 100*a/b, b/1000), fmt.Sprintf(">= %.0f %%", 100*least)
-		if least > 1 {
-			figure, wanted = fmt.Sprintf("%.1f times %.2f Gbit/s", a/b, b/1000), fmt.Sprintf(">= %.0f", least)
-		}
-		row(congestion+", "+what, figure, wanted, a/b >= least)
-	}
-	compare(cubic, "gm-delay 0 against --no-offload", "one", "plain", 8)
-	compare(cubic, "gm-delay 0 against a bare veth pair", "one", "veth", 0.6)
-	compare(cubic, "three nested gm-delay 0 against one", "three", "one", 0.5)
-	compare(cubic, "five nested gm-delay 0 against one", "five", "one", 0.35)
-	compare(bbr, "gm-delay 0 against --no-offload", "one", "plain", 8)
-	compare(bbr, "gm-delay 0 against a bare veth pair", "one", "veth", 0.6)
-	compare(bbr, "gm-loss uplink 0.01 against gm-delay 0 --no-offload", "loss", "plain", 3)
-	compare(bbr, "gm-loss uplink 0.01 against its own --no-offload", "loss", "plain loss", 3)
 
+	// First what needs an idle machine.
 	for _, c := range []struct {
 		option string
 		most   float64
@@ -150,6 +104,59 @@ func run() error {
 		starts = append(starts, float64(runs-typed)/1e6)
 	}
 	row("from typing to the command running, median of 20", fmt.Sprintf("%.1f ms", median(starts)), "<= 20 ms", median(starts) <= 20)
+
+	client, stop, err := b.flows()
+	if err != nil {
+		return err
+	}
+	defer stop()
+	type flow struct{ what, congestion string }
+	flows := []struct {
+		flow
+		to   string
+		args []string
+	}{
+		{flow{"veth", cubic}, "192.0.2.1", nil},
+		{flow{"one", cubic}, outside, nested(1)},
+		{flow{"plain", cubic}, outside, []string{"gm-delay", "0", "--no-offload"}},
+		{flow{"three", cubic}, outside, nested(3)},
+		{flow{"five", cubic}, outside, nested(5)},
+		{flow{"veth", bbr}, "192.0.2.1", nil},
+		{flow{"one", bbr}, outside, nested(1)},
+		{flow{"plain", bbr}, outside, []string{"gm-delay", "0", "--no-offload"}},
+		{flow{"three", bbr}, outside, nested(3)},
+		{flow{"five", bbr}, outside, nested(5)},
+		{flow{"loss", bbr}, outside, []string{"gm-loss", "uplink", "0.01"}},
+		{flow{"plain loss", bbr}, outside, []string{"gm-loss", "uplink", "0.01", "--no-offload"}},
+	}
+	rates := map[flow][]float64{}
+	for range rounds { // in turn, so that what else the machine does meets all of them
+		for _, f := range flows {
+			rate, err := b.measure(append(slices.Clone(f.args), client(f.to, f.congestion)...))
+			if err != nil {
+				return err
+			}
+			rates[f.flow] = append(rates[f.flow], rate)
+		}
+	}
+
+	compare := func(congestion, what, with, against string, least float64) {
+		a, b := median(rates[flow{with, congestion}]), median(rates[flow{against, congestion}])
+		figure, wanted := fmt.Sprintf("%.0f %% of %.2f Gbit/s", 100*a/b, b/1000), fmt.Sprintf(">= %.0f %%", 100*least)
+		if least > 1 {
+			figure, wanted = fmt.Sprintf("%.1f times %.2f Gbit/s", a/b, b/1000), fmt.Sprintf(">= %.0f", least)
+		}
+		row(congestion+", "+what, figure, wanted, a/b >= least)
+	}
+	for _, c := range []string{cubic, bbr} {
+		compare(c, "gm-delay 0 against --no-offload", "one", "plain", 8)
+		compare(c, "gm-delay 0 against a bare veth pair", "one", "veth", 0.6)
+		compare(c, "three nested gm-delay 0 against one", "three", "one", 0.5)
+		compare(c, "five nested gm-delay 0 against one", "five", "one", 0.35)
+	}
+	compare(bbr, "gm-loss uplink 0.01 against gm-delay 0 --no-offload", "loss", "plain", 3)
+	compare(bbr, "gm-loss uplink 0.01 against its own --no-offload", "loss", "plain loss", 3)
+	rows.Flush()
 	return nil
 }
 
