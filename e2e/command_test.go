@@ -344,16 +344,17 @@ func TestLinger(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		tools []string
+		bytes string
 	}{
-		{"delay", []string{"gm-delay", "40"}},
-		{"delay and loss, so FINs are lost too", []string{"gm-delay", "5", "gm-loss", "both", "0.3", "--seed", "3"}},
+		{"delay, and megabytes in the send queue", []string{"gm-delay", "40"}, "4000000"},
+		{"delay and loss, so FINs are lost too", []string{"gm-delay", "5", "gm-loss", "both", "0.3", "--seed", "3"}, "300000"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			os.Remove(server)
-			l.output(append(c.tools, "probe", "push", "192.0.2.1:9100", "300000")...)
+			l.output(append(c.tools, "probe", "push", "192.0.2.1:9100", c.bytes)...)
 			eventually(t, time.Second, func() error {
 				b, _ := os.ReadFile(server)
-				if got := strings.TrimSpace(string(b)); got != "300000 end" {
+				if got := strings.TrimSpace(string(b)); got != c.bytes+" end" {
 					return fmt.Errorf("the server got %q", got)
 				}
 				return nil

@@ -363,32 +363,55 @@ func TestFramesReturn(t *testing.T) {
 	}
 }
 
-// The steady state allocates nothing.
-func TestAllocations(t *testing.T) {
-	for _, row := range []struct {
-		name  string
-		stage stage
-	}{
+type steady struct {
+	name  string
+	stage stage
+}
+
+func steadies() []steady {
+	return []steady{
 		{"delay", NewDelay(100)},
 		{"loss", NewLoss(0.3, Random(1, "uplink"), &counts{})},
 		{"fixed outage", NewOutage(Fixed{OnFor: 7, OffFor: 3}, &counts{})},
 		{"exponential outage", NewOutage(NewExponential(MinMean, MinMean, Random(1, "outage")), &counts{})},
-	} {
+	}
+}
+
+// turn takes a stage to its steady state, and returns what pushes one packet and pops what is due.
+func (s steady) turn() func() {
+	var pool packet.Pool
+	now := time.Duration(0)
+	turn := func() {
+		now += 10 * time.Microsecond
+		s.stage.Push(now, refill(&pool).Packet(0, now))
+		for p, ok := s.stage.Pop(now); ok; p, ok = s.stage.Pop(now) {
+			p.Release()
+		}
+	}
+	for range 500 {
+		turn()
+	}
+	return turn
+}
+
+// The steady state allocates nothing.
+func TestAllocations(t *testing.T) {
+	for _, row := range steadies() {
 		t.Run(row.name, func(t *testing.T) {
-			var pool packet.Pool
-			now := time.Duration(0)
-			turn := func() {
-				now += 10 * time.Microsecond
-				row.stage.Push(now, refill(&pool).Packet(0, now))
-				for p, ok := row.stage.Pop(now); ok; p, ok = row.stage.Pop(now) {
-					p.Release()
-				}
-			}
-			for range 500 {
-				turn()
-			}
-			if n := testing.AllocsPerRun(1000, turn); n != 0 {
+			if n := testing.AllocsPerRun(1000, row.turn()); n != 0 {
 				t.Errorf("%v allocations a packet", n)
+			}
+		})
+	}
+}
+
+func BenchmarkStage(b *testing.B) {
+	for _, row := range steadies() {
+		b.Run(row.name, func(b *testing.B) {
+			b.ReportAllocs()
+			turn := row.turn()
+			for b.Loop() {
+				turn()
 			}
 		})
 	}

@@ -132,31 +132,52 @@ func TestPacket(t *testing.T) {
 	}
 }
 
+type steady struct {
+	name string
+	recipe
+}
+
+var steadies = []steady{
+	{"small", recipe{flags: ack, payload: 100}},
+	{"full size", recipe{flags: ack, payload: 1400}},
+	{"frame of 64 KiB", recipe{flags: ack, payload: 65000, gso: 1448}},
+	{"datagrams", recipe{v6: true, udp: true, payload: 30000, gso: 1200}},
+}
+
+// turn returns what fills two frames, so that the pool's lists are used as well as its spare one, and writes each packet
+// of one by itself.
+func (s steady) turn() func() {
+	var pool packet.Pool
+	data, room := s.bytes(), make([]byte, packet.HeaderRoom)
+	in, out := make([][]byte, 0, packet.Parts), make([][]byte, 0, packet.Parts)
+	return func() {
+		f, g := fill(&pool, in, data), fill(&pool, in, data)
+		for i := range f.Len() {
+			p, q := f.Packet(i, 0), g.Packet(i, 0)
+			out = f.Run(out[:0], room, i, i+1)
+			p.Release()
+			q.Release()
+		}
+	}
+}
+
 func TestSteadyStateAllocatesNothing(t *testing.T) {
-	for _, tt := range []struct {
-		name string
-		recipe
-	}{
-		{"small", recipe{flags: ack, payload: 100}},
-		{"full size", recipe{flags: ack, payload: 1400}},
-		{"frame of 64 KiB", recipe{flags: ack, payload: 65000, gso: 1448}},
-		{"datagrams", recipe{v6: true, udp: true, payload: 30000, gso: 1200}},
-	} {
+	for _, tt := range steadies {
 		t.Run(tt.name, func(t *testing.T) {
-			var pool packet.Pool
-			data, room := tt.bytes(), make([]byte, packet.HeaderRoom)
-			in, out := make([][]byte, 0, packet.Parts), make([][]byte, 0, packet.Parts)
-			if n := testing.AllocsPerRun(100, func() {
-				// Two at once, so that the pool's lists are used as well as its spare frame.
-				f, g := fill(&pool, in, data), fill(&pool, in, data)
-				for i := range f.Len() {
-					p, q := f.Packet(i, 0), g.Packet(i, 0)
-					out = f.Run(out[:0], room, i, i+1)
-					p.Release()
-					q.Release()
-				}
-			}); n != 0 {
+			if n := testing.AllocsPerRun(100, tt.turn()); n != 0 {
 				t.Errorf("%v allocations", n)
+			}
+		})
+	}
+}
+
+func BenchmarkFrame(b *testing.B) {
+	for _, tt := range steadies {
+		b.Run(tt.name, func(b *testing.B) {
+			b.ReportAllocs()
+			turn := tt.turn()
+			for b.Loop() {
+				turn()
 			}
 		})
 	}

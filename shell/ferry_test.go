@@ -296,7 +296,8 @@ func (d *loop) Write(f *packet.Frame, i, j int) error {
 	return nil
 }
 
-func TestFerryAllocations(t *testing.T) {
+// turning makes a ferry, without a kernel, of which each turn carries a batch of frames of 40 packets.
+func turning(t testing.TB) (turn func()) {
 	from, to := &loop{frame: segmented(40)}, &loop{}
 	now := time.Duration(0)
 	var resumed atomic.Int64
@@ -305,9 +306,9 @@ func TestFerryAllocations(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer unix.Close(f.wake)
+	t.Cleanup(func() { unix.Close(f.wake) })
 	fds := []unix.PollFd{{Fd: int32(f.wake), Events: unix.POLLIN}}
-	turn := func() {
+	turn = func() {
 		from.left = batch
 		if n, err := f.takeIn(); n != batch || err != nil {
 			t.Fatal(n, err)
@@ -320,9 +321,22 @@ func TestFerryAllocations(t *testing.T) {
 	for range 100 {
 		turn()
 	}
-	if n := testing.AllocsPerRun(200, turn); n != 0 {
+	return turn
+}
+
+func TestFerryAllocations(t *testing.T) {
+	if n := testing.AllocsPerRun(200, turning(t)); n != 0 {
 		t.Errorf("%v allocations for %d packets", n, 40*batch)
 	}
+}
+
+func BenchmarkFerry(b *testing.B) {
+	b.ReportAllocs()
+	turn := turning(b)
+	for b.Loop() {
+		turn()
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*40*batch), "ns/packet")
 }
 
 // alternate is a stage that drops every seventh packet and delays the others by 5 µs.

@@ -20,6 +20,7 @@ import (
 // passes all chains of the forward hook, between two of ours; the last drops it, so nothing leaves the machine. What
 // another table or iptables drops, no accept of ours can save. It returns a warning with the rule to add, or nothing.
 func tryForwarding(d tun.Device, tool string, n *nat, a addresses, six, plain bool) string {
+	defer n.endProbe()
 	var dropped []string
 	for i, e := range ends(a, six) {
 		if _, err := netlink.RouteGetWithOptions(net.IP(e.probe.AsSlice()), nil); err != nil {

@@ -19,6 +19,7 @@ type nat struct {
 	socket *netlink.Conn
 	conn   *nftables.Conn
 	table  *nftables.Table
+	probes []*nftables.Chain // which every packet that the host forwards passes while they are there
 }
 
 const (
@@ -50,6 +51,7 @@ func newNAT(device string, index int, a addresses, six bool, guarded []int) (*na
 	private := n.chain(chainPrivate, nftables.ChainTypeFilter, nftables.ChainHookPostrouting, afterSourceNAT)
 	first := n.chain(chainProbeFirst, nftables.ChainTypeFilter, nftables.ChainHookForward, firstOfAll)
 	last := n.chain(chainProbeLast, nftables.ChainTypeFilter, nftables.ChainHookForward, lastOfAll)
+	n.probes = []*nftables.Chain{first, last}
 	if six {
 		// A host that forwards IPv6 has every device join the group of all routers, and reports that over the link.
 		stray := n.chain("stray", nftables.ChainTypeFilter, nftables.ChainHookOutput, 0)
@@ -98,6 +100,15 @@ func (n *nat) guard(devices []int) {
 			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.NativeEndian.PutUint32(0)},
 		}, countAndDrop)
 	}
+}
+
+// endProbe takes away what tryForwarding needed.
+func (n *nat) endProbe() {
+	for _, c := range n.probes {
+		n.conn.FlushChain(c)
+		n.conn.DelChain(c)
+	}
+	n.conn.Flush()
 }
 
 // untranslated is how many packets NAT could not translate, and dropped.

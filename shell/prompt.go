@@ -69,13 +69,13 @@ const fishPrompt = `functions -q fish_prompt; and functions -c fish_prompt __gm_
 
 // zshPrompt is the .zshenv of a directory that zsh takes for the user's at first: it puts things right, reads the user's
 // own, and prefixes the prompt as late as possible. %% is a literal percent sign in a prompt; the last line closes what
-// memoryDir left open.
+// memoryDir left open, whose number may have two digits.
 const zshPrompt = `if [[ -n ${GM_ZDOTDIR+x} ]]; then ZDOTDIR=$GM_ZDOTDIR; else unset ZDOTDIR; fi
 unset GM_ZDOTDIR
 [[ -r ${ZDOTDIR:-$HOME}/.zshenv ]] && . "${ZDOTDIR:-$HOME}/.zshenv"
 _gm_prefix() { [[ $PS1 == "${GM_SHELL_PREFIX//\%%/%%%%}"* ]] || PS1="${GM_SHELL_PREFIX//\%%/%%%%}$PS1" }
 typeset -ga precmd_functions; precmd_functions+=(_gm_prefix)
-exec %d<&-
+_gm_fd=%d; exec {_gm_fd}<&-; unset _gm_fd
 `
 
 // prompting changes how a shell is started so that its prompt shows the prefix: fish and zsh, unless they run a script

@@ -168,7 +168,7 @@ func TestPrompting(t *testing.T) {
 			}
 			defer unix.Close(fd)
 			b, err := os.ReadFile(fmt.Sprintf("/proc/self/fd/%d/.zshenv", fd))
-			if err != nil || !strings.HasSuffix(string(b), fmt.Sprintf("\nexec %d<&-\n", fd)) {
+			if err != nil || !strings.HasSuffix(string(b), fmt.Sprintf("\n_gm_fd=%d; exec {_gm_fd}<&-; unset _gm_fd\n", fd)) {
 				t.Errorf("%v; .zshenv is\n%s", err, b)
 			}
 			if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC != 0 {
