@@ -45,13 +45,15 @@ var mayImport = []struct {
 	{"bench/...", []room{anything}},
 	{"e2e/...", []room{anything}},
 	{"cmd/...", []room{"packet", "tun", "effects/...", "trace", "shell", "gateway", "meter/...", "web/...", "internal/cli",
-		"internal/tool"}},
-	{"internal/tool", []room{"effects", "shell", "packet", "internal/cli", "trace", "meter"}},
+		"internal/tool", "internal/graph"}},
+	{"internal/tool", []room{"effects/...", "shell", "packet", "internal/cli", "trace", "meter"}},
+	{"internal/graph", nil}, // reads logs, which are text
 	{"internal/cli", nil},
 	{"internal/testutil", nil},
 	{"shell", []room{"tun", "packet"}},
 	{"gateway", []room{"tun", "packet"}},
 	{"effects/queue", []room{"packet"}},
+	{"effects/record", []room{"packet"}}, // logs of what observers are told
 	{"effects", []room{"effects/queue", "trace", "packet"}},
 	{"meter/tui", []room{"meter", "packet"}},
 	{"meter", []room{"packet"}},

@@ -59,6 +59,9 @@ type Frame struct {
 	l4   int // offset of the transport header within the IP packet
 	hdr  int // length of all headers; meaningful where segs > 1
 	tcp  bool
+
+	marked []uint64 // a bit for each packet that MarkCE marked, where there are several
+	marks  int
 }
 
 // A Packet is one wire packet of a frame.

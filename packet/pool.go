@@ -34,6 +34,7 @@ func (p *Pool) Get() *Frame {
 func (p *Pool) Discard(f *Frame) { p.spare = f }
 
 func (p *Pool) put(f *Frame) {
+	f.unmark()
 	for i := range f.tail {
 		p.putTail(&f.tail[i])
 	}

@@ -10,9 +10,10 @@ const HeaderRoom = headLen
 // pieces are written), as the kernel's own segmentation would make them (net/ipv4/tcp_offload.c, tcp_gso_segment;
 // net/ipv4/udp_offload.c, __udp_gso_segment; net/ipv4/af_inet.c, inet_gso_segment): IP length, id and header checksum;
 // TCP sequence number, FIN and PSH on the last segment only, CWR on the first only; UDP length; and the length within
-// the pseudo-header's sum. The transport checksum stays to be completed by the kernel.
+// the pseudo-header's sum. The transport checksum stays to be completed by the kernel. The packets are Alike: what
+// MarkCE marked is marked.
 func (f *Frame) Run(bufs [][]byte, room []byte, i, j int) [][]byte {
-	if i == 0 && j == f.segs {
+	if i == 0 && j == f.segs && !f.isMarked(0) {
 		return f.slice(bufs, 0, f.n)
 	}
 	start := VnetLen + f.hdr + i*f.gso
@@ -37,6 +38,10 @@ func (f *Frame) Run(bufs [][]byte, room []byte, i, j int) [][]byte {
 		binary.BigEndian.PutUint16(ip[10:], ^sum(ip[:int(ip[0]&15)*4]))
 	} else {
 		binary.BigEndian.PutUint16(ip[4:], uint16(size-40))
+	}
+
+	if f.isMarked(i) {
+		setCE(ip)
 	}
 
 	l4 := ip[f.l4:]

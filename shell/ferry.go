@@ -137,7 +137,7 @@ func (f *ferry) putOut() {
 	first, ok := f.stage.Pop(now)
 	for n := 1; ok; n = 1 {
 		var next packet.Packet
-		for next, ok = f.stage.Pop(now); ok && next.Frame == first.Frame && int(next.Index) == int(first.Index)+n; n++ {
+		for next, ok = f.stage.Pop(now); ok && next.Frame == first.Frame && int(next.Index) == int(first.Index)+n && first.Alike(next); n++ {
 			f.account(next, now)
 			next, ok = f.stage.Pop(now)
 		}
