@@ -53,7 +53,7 @@ var mayImport = []struct {
 	{"shell", []room{"tun", "packet"}},
 	{"gateway", []room{"tun", "packet"}},
 	{"effects/queue", []room{"packet"}},
-	{"effects/record", []room{"packet"}}, // logs of what observers are told
+	{"effects/record", []room{"packet", "trace"}}, // logs of what observers are told
 	{"effects", []room{"effects/queue", "trace", "packet"}},
 	{"meter/tui", []room{"meter", "packet"}},
 	{"meter", []room{"packet"}},

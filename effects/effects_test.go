@@ -15,12 +15,7 @@ import (
 
 const ms = time.Millisecond
 
-// stage is shell.Stage.
-type stage interface {
-	Push(now time.Duration, p packet.Packet)
-	Pop(now time.Duration) (packet.Packet, bool)
-	Next() (time.Duration, bool)
-}
+type stage = Stage
 
 // plain is a frame of one wire packet of the given size, its number in its first bytes.
 func plain(number, size int) []byte {

@@ -27,12 +27,13 @@ import (
 
 // Options say what to run, and behind what.
 type Options struct {
-	Tool     string   // names the device
-	Prefix   string   // for prompts, such as "[delay 50 ms] "
-	Path     string   // the command's file
-	Argv     []string // its arguments, its name first
-	Uplink   Stage    // out of the container
-	Downlink Stage    // into it
+	Tool     string    // names the device
+	Prefix   string    // for prompts, such as "[delay 50 ms] "
+	Path     string    // the command's file
+	Argv     []string  // its arguments, its name first
+	Uplink   Stage     // out of the container
+	Downlink Stage     // into it
+	Start    time.Time // time 0 of the stages
 
 	Linger     time.Duration // how long what was sent is still delivered after the command's end, at most
 	Contain    bool          // the command gets a PID namespace, and nothing of it outlives us
@@ -56,7 +57,7 @@ func Run(o Options) (status unix.WaitStatus, sum Summary, err error) {
 	}
 	// Two threads wait in the kernel most of the time, and must get back to work at once.
 	runtime.GOMAXPROCS(max(4, runtime.NumCPU()))
-	c := &container{Options: o, start: time.Now()}
+	c := &container{Options: o}
 	if c.signals, err = catchSignals(); err != nil {
 		return 0, sum, fmt.Errorf("catching signals: %w", err)
 	}
@@ -89,7 +90,6 @@ func (c *container) close() {
 
 type container struct {
 	Options
-	start time.Time
 
 	addresses
 	six, nested      bool
@@ -117,7 +117,7 @@ type event struct {
 	err    error
 }
 
-func (c *container) clock() time.Duration { return time.Since(c.start) }
+func (c *container) clock() time.Duration { return time.Since(c.Start) }
 
 // prepare builds the container and starts the command.
 func (c *container) prepare() (err error) {
@@ -306,8 +306,17 @@ func (c *container) startCommand() error {
 // serve waits for the end of the command and of its traffic.
 func (c *container) serve() (status unix.WaitStatus, err error) {
 	foreground := ownsTerminal()
+	over := false
+	var kill <-chan time.Time
+	uplink, downlink := c.uplink.over, c.downlink.over
 	for ended := false; !ended; {
 		select {
+		case <-uplink:
+			over, uplink = true, nil
+		case <-downlink:
+			over, downlink = true, nil
+		case <-kill:
+			unix.Kill(c.pid, unix.SIGKILL)
 		case s := <-c.signals:
 			c.signal(s)
 		case e := <-c.told:
@@ -317,6 +326,14 @@ func (c *container) serve() (status unix.WaitStatus, err error) {
 				c.stop(e.at)
 			}
 		}
+		if over && kill == nil { // the link has ended, and so must the command
+			unix.Kill(c.pid, unix.SIGTERM)
+			unix.Kill(c.pid, unix.SIGCONT)
+			kill = time.After(time.Second)
+		}
+	}
+	if over {
+		c.Linger = 0
 	}
 	enough := make(chan struct{})
 	go func() {

@@ -23,6 +23,9 @@ type Stage interface {
 	Next() (time.Duration, bool)
 }
 
+// A Stage that has a method Done() bool ends with its link: when that says true and nothing is due any more, so does the
+// container.
+
 // batch is how many frames are taken in before what is due is put out: few, so that they are still in the cache then.
 const batch = 4
 
@@ -62,6 +65,7 @@ type ferry struct {
 	stop    atomic.Bool
 	drained atomic.Pointer[chan struct{}]
 	done    chan struct{}
+	over    chan struct{} // closed when the stage is Done
 
 	pool    packet.Pool
 	Traffic // to be read when done
@@ -73,7 +77,7 @@ func newFerry(from, to tun.Device, stage Stage, clock func() time.Duration, resu
 		return nil, err
 	}
 	return &ferry{from: from, to: to, stage: stage, clock: clock, resumed: resumed, wake: wake,
-		done: make(chan struct{})}, nil
+		done: make(chan struct{}), over: make(chan struct{})}, nil
 }
 
 // run carries packets until Stop. Each turn takes in what has arrived, lets the stage decide, puts out what is due and
@@ -87,6 +91,7 @@ func (f *ferry) run() {
 	defer func() { f.Late.settle(f.clock()+prove, time.Duration(f.resumed.Load())) }()
 	// The default slack of 50 µs would make every departure as much late. This one is for this thread alone.
 	unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
+	ending, ends := f.stage.(interface{ Done() bool })
 	fds := []unix.PollFd{{Fd: int32(f.wake), Events: unix.POLLIN}, {Fd: int32(f.from.FD()), Events: unix.POLLIN}}
 	for !f.stop.Load() {
 		drained := f.drained.Load() // before reading, so that whatever was sent before it was asked is read
@@ -101,6 +106,10 @@ func (f *ferry) run() {
 		next, waiting := f.stage.Next()
 		if n == batch || waiting && next <= now {
 			continue
+		}
+		if !waiting && ends && ending.Done() {
+			close(f.over)
+			ends = false
 		}
 		if drained != nil && !waiting && f.drained.CompareAndSwap(drained, nil) {
 			close(*drained)

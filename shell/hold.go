@@ -14,6 +14,12 @@ type held struct {
 	ahead    []packet.Packet // arrived before the release
 }
 
+// Done is that of the stage behind.
+func (h *held) Done() bool {
+	d, ok := h.Stage.(interface{ Done() bool })
+	return ok && d.Done()
+}
+
 func (c *container) hold(s Stage) Stage {
 	h := &held{Stage: s}
 	c.release = append(c.release, &h.released)

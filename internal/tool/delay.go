@@ -63,8 +63,9 @@ func (d *Delay) Set(args []string) (err error) {
 	return nil
 }
 
-func (d *Delay) Link(l *Link) {
+func (d *Delay) Link(l *Link) error {
 	l.Uplink, l.Downlink = effects.NewDelay(d.up), effects.NewDelay(d.down)
+	return nil
 }
 
 func (d *Delay) Prefix() string {

@@ -39,7 +39,7 @@ func (o *Loss) Set(args []string) (err error) {
 	return err
 }
 
-func (o *Loss) Link(l *Link) {
+func (o *Loss) Link(l *Link) error {
 	l.Uplink, l.Downlink = effects.NewDelay(0), effects.NewDelay(0)
 	if o.up {
 		l.Uplink = effects.NewLoss(o.rate, l.Random("uplink"), l.UpDrops)
@@ -47,6 +47,7 @@ func (o *Loss) Link(l *Link) {
 	if o.down {
 		l.Downlink = effects.NewLoss(o.rate, l.Random("downlink"), l.DownDrops)
 	}
+	return nil
 }
 
 func (o *Loss) Prefix() string {

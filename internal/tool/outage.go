@@ -83,7 +83,7 @@ func (o *OnOff) Set(args []string) error {
 	return nil
 }
 
-func (o *OnOff) Link(l *Link) {
+func (o *OnOff) Link(l *Link) error {
 	o.link(l, func(direction string) effects.Schedule {
 		var r *rand.Rand
 		if o.up && o.down {
@@ -93,6 +93,7 @@ func (o *OnOff) Link(l *Link) {
 		}
 		return effects.NewExponential(o.on, o.off, r)
 	})
+	return nil
 }
 
 func (o *OnOff) Prefix() string { return o.prefix("onoff") }
@@ -120,8 +121,9 @@ func (o *Intermittent) Grammar() *cli.Grammar {
 
 func (o *Intermittent) Set(args []string) error { return o.set(args) }
 
-func (o *Intermittent) Link(l *Link) {
+func (o *Intermittent) Link(l *Link) error {
 	o.link(l, func(string) effects.Schedule { return effects.Fixed{OnFor: o.on, OffFor: o.off} })
+	return nil
 }
 
 func (o *Intermittent) Prefix() string { return o.prefix("intermittent") }

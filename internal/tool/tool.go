@@ -23,7 +23,7 @@ type Tool interface {
 	// Set takes its own arguments after the options are filled in, and checks both.
 	Set(args []string) error
 	// Link makes the stages of both directions.
-	Link(l *Link)
+	Link(l *Link) error
 	// Prefix is what it adds to prompts, such as "[delay 50 ms] ".
 	Prefix() string
 	common() *Common
@@ -31,9 +31,13 @@ type Tool interface {
 
 // Link is what a tool makes its stages with, and where it puts them.
 type Link struct {
+	Args               []string // the command line
 	Seed               uint64
+	Start              time.Time // time 0 of the stages
 	Uplink, Downlink   shell.Stage
 	UpDrops, DownDrops effects.Observer
+	Warn               func(string)                // tells the user what is amiss though the command will run
+	Finish             []func(time.Duration) error // to be called at the end, with the time that it was
 	random             bool
 }
 
@@ -88,7 +92,7 @@ func Main(t Tool, args []string, stdout, stderr io.Writer) int {
 	}
 	var status int
 	if err == nil {
-		status, err = run(t, command, stderr)
+		status, err = run(t, args, command, stderr)
 	}
 	if err != nil {
 		cli.Report(stderr, g.Name, err)
@@ -110,7 +114,7 @@ func statusOf(err error) int {
 }
 
 // run starts the command behind the tool's link.
-func run(t Tool, command []string, stderr io.Writer) (int, error) {
+func run(t Tool, args, command []string, stderr io.Writer) (int, error) {
 	c, name := t.common(), t.Grammar().Name
 	if len(command) == 0 {
 		command = []string{shell.LoginShell()}
@@ -120,21 +124,31 @@ func run(t Tool, command []string, stderr io.Writer) (int, error) {
 		return 0, err
 	}
 	up, down := &tally{}, &tally{}
-	l := &Link{Seed: rand.Uint64(), UpDrops: up, DownDrops: down}
+	warn := func(m string) { cli.Say(stderr, name, "warning", m) }
+	l := &Link{Args: append([]string{name}, args...), Start: time.Now(), Seed: rand.Uint64(), UpDrops: up, DownDrops: down, Warn: warn}
 	if s, ok := t.(interface{ seed() *uint64 }); ok && s.seed() != nil {
 		l.Seed = *s.seed()
 	}
-	t.Link(l)
+	if err := t.Link(l); err != nil {
+		return 0, err
+	}
 	if c.Verbose && l.random {
 		fmt.Fprintf(stderr, "%s: seed %d\n", name, l.Seed)
 	}
 	_, hold := os.LookupEnv("MAHIMAHI_PASSTHROUGH_UNTIL_SIGNAL")
 	status, sum, err := shell.Run(shell.Options{
 		Tool: filepath.Base(name)[len("gm-"):], Prefix: t.Prefix(), Path: path, Argv: command,
-		Uplink: l.Uplink, Downlink: l.Downlink,
+		Uplink: l.Uplink, Downlink: l.Downlink, Start: l.Start,
 		Linger: c.linger, Contain: c.Contain, NoOffload: c.NoOffload, Precise: c.Precise, HoldEffect: hold,
-		Warn: func(m string) { cli.Say(stderr, name, "warning", m) },
+		Warn: warn,
 	})
+	lost := false
+	for _, finish := range l.Finish {
+		if err := finish(time.Since(l.Start)); err != nil {
+			cli.Report(stderr, name, err)
+			lost = true
+		}
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -148,6 +162,9 @@ func run(t Tool, command []string, stderr io.Writer) (int, error) {
 	if status.Signaled() {
 		shell.Die(status.Signal())
 		return 128 + int(status.Signal()), nil
+	}
+	if lost && status.ExitStatus() == 0 {
+		return shell.StatusFailed, nil
 	}
 	return status.ExitStatus(), nil
 }

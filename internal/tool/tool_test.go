@@ -367,7 +367,9 @@ func TestLinks(t *testing.T) {
 			tool, _ := fill(t, row.line)
 			up, down := &reasons{}, &reasons{}
 			l := &Link{Seed: seed, UpDrops: up, DownDrops: down}
-			tool.Link(l)
+			if err := tool.Link(l); err != nil {
+				t.Fatal(err)
+			}
 			if l.random != row.random {
 				t.Errorf("it draws random numbers: %v, want %v", l.random, row.random)
 			}

@@ -1,0 +1,142 @@
+package record
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"gomahi/trace"
+)
+
+// Head is what stands at the beginning of mahimahi's log.
+type Head struct {
+	Link    string // "Uplink" or "Downlink"
+	Trace   string // the file of the schedule, or the rate
+	Log     string // the file
+	Command string // the command line
+	Queue   string
+	Init    time.Time // the start: time 0 of all events
+	Config  string    // the prompt's prefix so far
+}
+
+// Capacity is what a link could carry: of one of the two kinds.
+type Capacity struct {
+	Schedule *trace.Schedule
+	Once     bool
+	Rate     int64 // bit/s
+	Overhead int   // by which a packet counts more than its IP length
+	Size     int   // bytes of an opportunity
+}
+
+// Log adds mahimahi's log: https://github.com/ravinet/mahimahi, src/frontend/link_queue.cc. Times are whole
+// milliseconds. With a rate there is a line of capacity for every millisecond.
+func (r *Recorder) Log(h Head, c Capacity, to io.WriteCloser) {
+	r.add(h.Log, to, 0, func(w *bufio.Writer) sink {
+		fmt.Fprintf(w, "# mahimahi mm-link (%s) [%s] > %s\n# command line: %s\n# queue: %s\n# init timestamp: %d\n# base timestamp: 0\n",
+			h.Link, h.Trace, h.Log, h.Command, h.Queue, h.Init.UnixMilli())
+		if h.Config != "" {
+			fmt.Fprintf(w, "# mahimahi config: %s\n", h.Config)
+		}
+		return &log{Capacity: c, w: w}
+	})
+}
+
+type log struct {
+	Capacity
+	w    *bufio.Writer
+	line []byte
+
+	next int64 // the opportunity, or the millisecond, whose line comes next
+	// Drops at the same time are one line.
+	drops, dropped, at int64
+}
+
+func millis(t time.Duration) int64 { return int64(t / time.Millisecond) }
+
+// put writes a line of numbers and signs.
+func (l *log) put(at int64, sign byte, numbers ...int64) {
+	l.line = append(strconv.AppendInt(l.line[:0], at, 10), ' ', sign)
+	for _, n := range numbers {
+		l.line = strconv.AppendInt(append(l.line, ' '), n, 10)
+	}
+	l.w.Write(append(l.line, '\n')) // its error stays, and is seen at the end
+}
+
+// opportunities writes those before the number n.
+func (l *log) opportunities(n int64) {
+	count := int64(l.Schedule.Len())
+	for ; l.next < n; l.next++ {
+		if l.Once && l.next >= count {
+			return
+		}
+		at := time.Duration(l.next/count)*l.Schedule.Period() + l.Schedule.At(int(l.next%count))
+		l.put(millis(at), '#', int64(l.Size))
+	}
+}
+
+// until writes the capacity up to a time, that included.
+func (l *log) until(t time.Duration) {
+	if l.Schedule == nil {
+		for ; l.next <= millis(t); l.next++ {
+			l.put(l.next, '#', l.sent(l.next+1)-l.sent(l.next))
+		}
+		return
+	}
+	count, period := int64(l.Schedule.Len()), l.Schedule.Period()
+	for {
+		cycle := l.next / count
+		if l.Once && cycle > 0 || time.Duration(cycle)*period+l.Schedule.At(int(l.next%count)) > t {
+			return
+		}
+		l.opportunities(l.next + 1)
+	}
+}
+
+// sent is how many whole bytes a rate carries in so many milliseconds.
+func (l *log) sent(ms int64) int64 { return ms/8000*l.Rate + ms%8000*l.Rate/8000 }
+
+func (l *log) settle() {
+	if l.drops > 0 {
+		l.put(l.at, 'd', l.drops, l.dropped)
+		l.drops, l.dropped = 0, 0
+	}
+}
+
+func (l *log) event(e *event, _ []byte) error {
+	size := int64(e.size) + int64(l.Overhead)
+	if e.kind == loss && !e.beyond {
+		if l.drops == 0 || l.at != millis(e.at) {
+			l.settle()
+			l.until(e.at - 1) // one at the very time is the one in which the queue dropped, and comes with the departure
+			l.at = millis(e.at)
+		}
+		l.drops++
+		l.dropped += size
+		return nil
+	}
+	if e.beyond {
+		return nil
+	}
+	l.settle()
+	switch {
+	case e.kind == departure && l.Schedule != nil:
+		l.opportunities(e.number + 1)
+	default:
+		l.until(e.at)
+	}
+	at := millis(e.at)
+	if e.kind == arrival {
+		l.put(at, '+', size)
+	} else {
+		l.put(at, '-', size, at-millis(e.arrived))
+	}
+	return nil
+}
+
+func (l *log) end(at time.Duration) error {
+	l.settle()
+	l.until(at)
+	return nil
+}

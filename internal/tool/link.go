@@ -1,0 +1,236 @@
+package tool
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"gomahi/effects"
+	"gomahi/effects/queue"
+	"gomahi/effects/record"
+	"gomahi/internal/cli"
+	"gomahi/packet"
+	"gomahi/trace"
+)
+
+// LinkTool is gm-link.
+type LinkTool struct {
+	Once bool `help:"End when a trace ends, in place of repeating it."`
+
+	UplinkQueue       string `placeholder:"TYPE" help:"Queue of the uplink: infinite (the default), droptail, drophead, codel, pie, fq_codel, red."`
+	DownlinkQueue     string `placeholder:"TYPE" help:"Queue of the downlink."`
+	UplinkQueueArgs   string `placeholder:"ARGS" help:"Its arguments: packets=100, bytes=60000, ms=100, bdp=1 and rtt=40, target=5, ecn, ..."`
+	DownlinkQueueArgs string `placeholder:"ARGS" help:"Likewise for the downlink."`
+
+	UplinkDelay   string `placeholder:"DELAY" help:"One-way propagation delay behind the uplink's queue."`
+	DownlinkDelay string `placeholder:"DELAY" help:"Likewise for the downlink."`
+	UplinkLoss    string `placeholder:"RATE" help:"Loss behind the uplink's queue: 0.01, 1%."`
+	DownlinkLoss  string `placeholder:"RATE" help:"Likewise for the downlink."`
+
+	UplinkLog    string `placeholder:"FILE" help:"Write mahimahi's log of the uplink."`
+	DownlinkLog  string `placeholder:"FILE" help:"Likewise of the downlink."`
+	UplinkPcap   string `placeholder:"FILE" help:"Capture the uplink, before and after the link, in pcapng."`
+	DownlinkPcap string `placeholder:"FILE" help:"Likewise the downlink."`
+	Events       string `placeholder:"FILE" help:"Write every arrival, drop and departure as JSON lines."`
+
+	MeterUplink        bool `hidden:""`
+	MeterDownlink      bool `hidden:""`
+	MeterUplinkDelay   bool `hidden:""`
+	MeterDownlinkDelay bool `hidden:""`
+	MeterAll           bool `hidden:""`
+
+	Seeded
+	Common
+	up, down direction
+}
+
+// direction is one of a link's two.
+type direction struct {
+	name     string // "uplink"
+	source   string // the trace's file, or the rate
+	schedule *trace.Schedule
+	rate     int64 // where there is no schedule
+	kind     string
+	queue    queue.Spec
+	loss     float64
+	delay    time.Duration
+	log      string
+	pcap     string
+}
+
+func (o *LinkTool) Grammar() *cli.Grammar {
+	return &cli.Grammar{
+		Name:  "gm-link",
+		Usage: optionsUsage + "UPLINK DOWNLINK [COMMAND...]",
+		About: "Run a command, or a shell, behind a link that carries packets as traces say, or at a constant rate. UPLINK and\n" +
+			"DOWNLINK are files with a time in milliseconds per line, at each of which one packet of 1500 bytes may pass, or\n" +
+			"rates such as 12Mbps.",
+		Examples: []string{
+			"gm-link up.trace down.trace -- curl https://example.org",
+			"gm-link 12Mbps 720kbit --uplink-delay=20 --downlink-delay=20",
+			`gm-link 20Mbps 20Mbps --uplink-queue=droptail --uplink-queue-args="bdp=1, rtt=40" -- iperf3 -c 192.0.2.1`,
+			"gm-link up.trace down.trace --once --uplink-log=up.log -- ./test",
+		},
+		Options: o,
+		Own:     func(map[string]bool) int { return 2 },
+	}
+}
+
+func (o *LinkTool) Set(args []string) (err error) {
+	o.up = direction{name: "uplink", source: args[0], kind: o.UplinkQueue, log: o.UplinkLog, pcap: o.UplinkPcap}
+	o.down = direction{name: "downlink", source: args[1], kind: o.DownlinkQueue, log: o.DownlinkLog, pcap: o.DownlinkPcap}
+	err = o.up.set(o.UplinkQueueArgs, o.UplinkDelay, o.UplinkLoss)
+	if err == nil {
+		err = o.down.set(o.DownlinkQueueArgs, o.DownlinkDelay, o.DownlinkLoss)
+	}
+	if err == nil && o.Once && o.up.schedule == nil && o.down.schedule == nil {
+		err = cli.Usagef("--once is for traces", "a constant rate never ends")
+	}
+	return err
+}
+
+func (d *direction) set(queueArgs, delay, loss string) (err error) {
+	if _, missing := os.Stat(d.source); errors.Is(missing, os.ErrNotExist) && trace.LooksLikeRate(d.source) {
+		rate, err := trace.ParseRate(d.source)
+		if err != nil {
+			return asUsage(err)
+		}
+		d.rate = max(1, int64(rate+0.5))
+	} else if d.schedule, err = trace.Load(d.source); err != nil {
+		return asUsage(err)
+	}
+	if d.queue, err = queue.Parse(d.kind, queueArgs); err != nil {
+		return asUsage(fmt.Errorf("%s queue: %w", d.name, err))
+	}
+	if delay != "" {
+		if d.delay, err = cli.Duration(d.name+" delay", delay, time.Millisecond); err != nil {
+			return err
+		}
+	}
+	if loss != "" {
+		d.loss, err = cli.Probability(d.name+" loss", loss)
+	}
+	return err
+}
+
+// asUsage makes a usage error of one whose text ends with a hint.
+func asUsage(err error) error {
+	problem, hint, _ := strings.Cut(err.Error(), "\nhint: ")
+	return &cli.UsageError{Problem: problem, Hint: hint}
+}
+
+func (o *LinkTool) Link(l *Link) error {
+	if o.MeterUplink || o.MeterDownlink || o.MeterUplinkDelay || o.MeterDownlinkDelay || o.MeterAll {
+		l.Warn("this version draws no meters; the link is the same without them")
+	}
+	files := []string{o.UplinkLog, o.DownlinkLog, o.UplinkPcap, o.DownlinkPcap, o.Events}
+	out, err := openOutputs(files, []string{o.up.source, o.down.source})
+	if err != nil {
+		return err
+	}
+	for i, d := range []*direction{&o.up, &o.down} {
+		drops := [...]effects.Observer{l.UpDrops, l.DownDrops}[i]
+		seen, beyond := effects.LinkObserver(watched{effects.Unobserved{}, drops}), drops
+		if r := o.recorder(l, d, out); r != nil {
+			seen, beyond = watched{r, drops}, both{r.Beyond(), drops}
+		}
+		stage := d.stage(l, o.Once, seen, beyond)
+		if i == 0 {
+			l.Uplink = stage
+		} else {
+			l.Downlink = stage
+		}
+	}
+	return nil
+}
+
+// recorder writes what the options ask for of one direction, or is nil.
+func (o *LinkTool) recorder(l *Link, d *direction, out map[string]*output) *record.Recorder {
+	if d.log == "" && d.pcap == "" && o.Events == "" {
+		return nil
+	}
+	r := record.New()
+	to := func(name string) *output {
+		out[name].users++
+		return out[name]
+	}
+	if d.log != "" {
+		capacity := record.Capacity{Schedule: d.schedule, Once: o.Once, Rate: d.rate, Overhead: d.overhead(), Size: effects.Opportunity}
+		r.Log(record.Head{Link: strings.ToUpper(d.name[:1]) + d.name[1:], Trace: d.source, Log: d.log, Command: quoted(l.Args),
+			Queue: d.queue.String(), Init: l.Start, Config: os.Getenv("MAHIMAHI_SHELL_PREFIX")}, capacity, to(d.log))
+	}
+	if d.pcap != "" {
+		r.Pcap(d.pcap, l.Start, to(d.pcap))
+	}
+	if o.Events != "" {
+		r.Events(o.Events, d.name, to(o.Events))
+	}
+	r.Start()
+	l.Finish = append(l.Finish, r.Close)
+	return r
+}
+
+func quoted(args []string) string {
+	var s []string
+	for _, a := range args {
+		s = append(s, "'"+a+"'")
+	}
+	return strings.Join(s, " ")
+}
+
+func (d *direction) overhead() int {
+	if d.schedule == nil {
+		return 0
+	}
+	return effects.Overhead
+}
+
+// stage is a direction in the order of a real path: queue and rate, then loss, then propagation delay.
+func (d *direction) stage(l *Link, once bool, seen effects.LinkObserver, beyond effects.Observer) effects.Stage {
+	c := queue.Config{Overhead: d.overhead(), Rate: float64(d.rate), Seen: seen}
+	if slices.Contains([]string{"pie", "red", "fq_codel"}, d.kind) {
+		c.Random = l.Random(d.name + " queue")
+	}
+	var link effects.Stage
+	if d.schedule == nil {
+		link = effects.NewRated(d.rate, d.queue.New(c), seen)
+	} else {
+		c.Rate = d.schedule.Mean() * effects.Opportunity / (effects.Opportunity - effects.Overhead)
+		link = effects.NewTraced(d.schedule, once, d.queue.New(c), seen)
+	}
+	chain := effects.Chain{link}
+	if d.loss > 0 {
+		chain = append(chain, effects.NewLoss(d.loss, l.Random(d.name), beyond))
+	}
+	if d.delay > 0 {
+		chain = append(chain, effects.NewDelay(d.delay))
+	}
+	if len(chain) == 1 {
+		return link
+	}
+	return chain
+}
+
+func (o *LinkTool) Prefix() string { return "[link] " }
+
+// watched tells the tally of drops, too.
+type watched struct {
+	effects.LinkObserver
+	drops effects.Observer
+}
+
+func (w watched) Drop(now time.Duration, p packet.Packet, reason string) {
+	w.drops.Drop(now, p, reason)
+	w.LinkObserver.Drop(now, p, reason)
+}
+
+// both tells two of drops.
+type both [2]effects.Observer
+
+func (b both) Drop(now time.Duration, p packet.Packet, reason string) {
+	b[0].Drop(now, p, reason)
+	b[1].Drop(now, p, reason)
+}
