@@ -4,12 +4,15 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"gomahi/effects/queue"
 	"gomahi/packet"
+	"gomahi/trace"
 	"gomahi/tun/tuntest"
 )
 
@@ -364,11 +367,17 @@ type steady struct {
 }
 
 func steadies() []steady {
+	every, err := trace.Parse("every 5 µs", strings.NewReader("0.005\n"))
+	if err != nil {
+		panic(err)
+	}
 	return []steady{
 		{"delay", NewDelay(100)},
 		{"loss", NewLoss(0.3, Random(1, "uplink"), &counts{})},
 		{"fixed outage", NewOutage(Fixed{OnFor: 7, OffFor: 3}, &counts{})},
 		{"exponential outage", NewOutage(NewExponential(MinMean, MinMean, Random(1, "outage")), &counts{})},
+		{"link with a schedule", NewTraced(every, false, queue.Spec{}.New(queue.Config{Overhead: Overhead}), Unobserved{})},
+		{"link of a rate", Chain{NewRated(1e9, queue.Spec{}.New(queue.Config{}), Unobserved{}), NewDelay(100)}},
 	}
 }
 

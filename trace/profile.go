@@ -106,19 +106,20 @@ func (p profile) scheduleOf(fine bool) (*Schedule, error) {
 	if bits <= 0 {
 		return nil, errNoPacket
 	}
-	var s *Schedule
-	err := errNoPacket
-	for all := p; len(all) <= most && float64(len(all)/len(p))*bits < most*PacketBits && all.length() <= longest; {
-		if s, err = all.schedule(fine); err == nil && math.Abs(s.Mean()/(bits/length.Seconds())-1) <= within {
+	for all := p; ; {
+		s, err := all.schedule(fine)
+		if err == nil && math.Abs(s.Mean()/(bits/length.Seconds())-1) <= within {
 			return s, nil
 		}
-		if errors.Is(err, errTooMany) {
-			return nil, err
+		if err != nil && !errors.Is(err, errNoPacket) || len(all) > mostRepeated || all.length() > longest/2 {
+			return s, err
 		}
 		all = append(all[:len(all):len(all)], all...)
 	}
-	return s, err
 }
+
+// mostRepeated is how many steps are repeated: 32 MB of them.
+const mostRepeated = 2_000_000
 
 // profile counts the opportunities of each interval, its end included. An interval that does not divide the period is
 // stretched or shrunk until it does, which keeps the mean rate: the format has no part of an interval.
@@ -133,11 +134,17 @@ func (s *Schedule) profile(interval time.Duration) (profile, error) {
 	width := period.Seconds() / float64(n)
 	for i := range p {
 		p[i] = step{interval, float64(counts[i]) * PacketBits / width}
+		if p[i].rate > fastest {
+			return nil, errTooFast
+		}
 	}
 	return p, nil
 }
 
-var errTooFine = errors.New("more than 50 million intervals\nhint: give a longer one with --interval")
+var (
+	errTooFine = errors.New("more than 50 million intervals\nhint: give a longer one with --interval")
+	errTooFast = errors.New("in some interval the rate is above 1 Tbit/s\nhint: give a longer one with --interval")
+)
 
 // counts are the opportunities in each of n equal parts of the period, an opportunity on a border belonging to the part
 // that it ends.

@@ -24,15 +24,15 @@ func TestCoDel(t *testing.T) {
 			}
 		}
 	}
-	// Each packet arrives when the last has left, so there are always two full ones.
-	standing := func(wait time.Duration) func(*bench) {
+	// One arrives whenever one has left, every 20 ms, so each waits for 20 ms times their number.
+	standing := func(n int) func(*bench) {
 		return func(b *bench) {
-			b.push(0, 1500, 0, 0)
-			for at := time.Duration(0); at < 480*ms; at += wait {
+			for range n {
+				b.push(0, 1500, 0, 0)
+			}
+			for at := 20 * ms; at < 480*ms; at += 20 * ms {
+				b.pop(at)
 				b.push(at, 1500, 0, 0)
-				if at > 0 {
-					b.pop(at)
-				}
 			}
 		}
 	}
@@ -69,8 +69,13 @@ func TestCoDel(t *testing.T) {
 			// Above target from 50 ms on: at 250 and 450 ms. The next is due at 450 + 200/sqrt(2).
 			want: []outcome{{250 * ms, 24, "codel"}, {450 * ms, 45, "codel"}},
 		},
-		{name: "never more than a packet behind", args: "packets=100", play: standing(20 * ms)},
-		{name: "below target", args: "packets=100, target=41", play: standing(40 * ms)},
+		{name: "never more than a packet behind", args: "packets=100", play: standing(2)},
+		{name: "below target", args: "packets=100, target=60.001", play: standing(3)},
+		{
+			name: "at target", args: "packets=100, target=60", play: standing(3),
+			// From 60 ms on; the eighth packet leaves at 160 ms. The ninth has waited for 40 ms, and then there are two.
+			want: []outcome{{160 * ms, 7, "codel"}},
+		},
 		{name: "a limit of one packet", args: "packets=1", play: fill(1, 1500, 0)},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -90,10 +95,10 @@ func TestCoDelResumes(t *testing.T) {
 		pause time.Duration
 		want  []outcome
 	}{
-		// Of the first round there were 6 drops, the count above when it began 5: the second starts with a count of 5, and
-		// its second drop is due 100/sqrt(5) = 44.72 ms after its first, its third 100/sqrt(6) = 40.82 ms later.
+		// Of the first round there were 6 drops, 5 more than when it began: the second begins with a count of 5. Its
+		// second drop is due 100/sqrt(5) = 44.72 ms after its first, its third 100/sqrt(6) = 40.82 ms later.
 		{"resumes", 0, []outcome{{110 * ms, 10, "codel"}, {160 * ms, 16, "codel"}, {200 * ms, 21, "codel"}}},
-		{"starts anew after 16 intervals", 1200 * ms, []outcome{{110 * ms, 10, "codel"}}},
+		{"starts anew after 16 intervals", 2000 * ms, []outcome{{110 * ms, 10, "codel"}}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			b := setUp(t, "codel", "packets=100", 0)
@@ -103,7 +108,7 @@ func TestCoDelResumes(t *testing.T) {
 			for at := 10 * ms; at < 470*ms; at += 10 * ms {
 				b.pop(at)
 			}
-			b.all(470 * ms) // a burst of the link's: more drops are due, until one packet is left
+			b.all(470 * ms)
 			before := len(except(b.out, "left"))
 			start := 500*ms + row.pause
 			first := b.next

@@ -65,7 +65,7 @@ func (q *pie) update(now time.Duration) {
 			delay = q.next - q.items[q.head].at
 		}
 		idle := q.n == 0 && q.prob == 0 && q.old == 0
-		stuck := q.prob == 1 && q.burst == 0 && delay >= q.ref
+		stuck := q.prob == 1 && q.burst == 0 && delay >= max(q.ref, q.old)
 		if idle || stuck {
 			// No further update until now changes more than the delay: do the last alone.
 			skip := (now - q.next) / pieUpdate * pieUpdate

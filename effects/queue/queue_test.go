@@ -17,13 +17,13 @@ const ms = time.Millisecond
 // flow its source port.
 func make4(pool *packet.Pool, number, size int, ecn byte, flow uint16) packet.Packet {
 	f := pool.Get()
-	ip := f.Buffers(nil, packet.VnetLen)[0][:size]
+	f.FilledPlain(size)
+	ip := f.Headers()
 	clear(ip[:28])
 	ip[0], ip[1], ip[8], ip[9] = 0x45, ecn, 64, 17
 	binary.BigEndian.PutUint16(ip[2:], uint16(size))
 	binary.BigEndian.PutUint16(ip[4:], uint16(number))
 	binary.BigEndian.PutUint16(ip[20:], flow)
-	f.FilledPlain(size)
 	return f.Packet(0, 12345) // no queue looks at when it was read
 }
 

@@ -109,7 +109,11 @@ func (l *log) event(e *event, _ []byte) error {
 	if e.kind == loss && !e.beyond {
 		if l.drops == 0 || l.at != millis(e.at) {
 			l.settle()
-			l.until(e.at - 1) // one at the very time is the one in which the queue dropped, and comes with the departure
+			if l.Schedule == nil {
+				l.until(e.at)
+			} else {
+				l.until(e.at - 1) // in one at this very time the queue may have dropped it: that comes with the departure
+			}
 			l.at = millis(e.at)
 		}
 		l.drops++

@@ -35,7 +35,7 @@ var hues = [MostLogs]color.NRGBA{{0, 114, 178, 255}, {213, 94, 0, 255}, {0, 158,
 	{230, 159, 0, 255}, {86, 180, 233, 255}, {70, 70, 70, 255}, {130, 90, 30, 255}}
 
 var (
-	grid    = color.NRGBA{0, 0, 0, 24}
+	grid    = color.NRGBA{0, 0, 0, 40}
 	ink     = color.NRGBA{40, 40, 40, 255}
 	dropRed = color.NRGBA{200, 0, 0, 255}
 )
@@ -61,6 +61,7 @@ type Picture struct {
 	left   float64 // the earliest event, in s
 	right  float64 // the latest
 	top    float64 // the highest that is drawn
+	rows   int     // of marks of drops, above that
 }
 
 func newPicture(logs []*Log, vertical string) *Picture {
@@ -68,24 +69,15 @@ func newPicture(logs []*Log, vertical string) *Picture {
 	for _, l := range logs {
 		p.left, p.right = min(p.left, l.First.Seconds()), max(p.right, l.Last.Seconds())
 	}
-	if p.right == p.left {
-		p.right += 0.001
-	}
+	p.right = max(p.right, p.left+0.001) // an axis needs a length
 	p.plot.X.Label.Text, p.plot.Y.Label.Text = "time (s)", vertical
 	p.plot.BackgroundColor = color.White
 	for _, a := range []*plot.Axis{&p.plot.X, &p.plot.Y} {
-		a.Label.TextStyle, a.Tick.Label.Font = style(11), style(9.5).Font
-		a.Label.Padding = 4
-		a.Tick.Label.Color, a.Color, a.Tick.Color = ink, ink, ink
-		a.Padding = 0
+		a.Label.TextStyle.Font, a.Tick.Label.Font = style(11).Font, style(9.5).Font
+		a.Label.TextStyle.Color, a.Tick.Label.Color, a.Color, a.Tick.Color = ink, ink, ink, ink
+		a.Label.Padding, a.Padding = 4, 0
 		a.Tick.Marker = plot.TickerFunc(ticks)
 	}
-	p.plot.X.Tick.Label.XAlign, p.plot.X.Tick.Label.YAlign = text.XCenter, text.YTop
-	p.plot.Y.Tick.Label.XAlign, p.plot.Y.Tick.Label.YAlign = text.XRight, text.YCenter
-	p.plot.Y.Label.TextStyle.Rotation = math.Pi / 2
-	p.plot.X.Label.TextStyle.XAlign, p.plot.Y.Label.TextStyle.XAlign = text.XCenter, text.XCenter
-	p.plot.Y.Label.TextStyle.YAlign = text.YBottom
-	p.plot.X.Label.TextStyle.YAlign = text.YBottom
 	lines := plotter.NewGrid()
 	lines.Vertical.Color, lines.Horizontal.Color = grid, grid
 	p.plot.Add(lines)
@@ -101,27 +93,32 @@ func style(size vg.Length) text.Style {
 // line draws points, which have one x after the other, and says what its legend's mark is.
 func (p *Picture) line(points plotter.XYs, width vg.Length, hue color.Color, dashes []vg.Length) mark {
 	s := draw.LineStyle{Color: hue, Width: width, Dashes: dashes}
-	p.add(points, &plotter.Line{XYs: p.thin(points), LineStyle: s})
+	p.reach(points)
+	const piece = 500 // points: the PNG's rasterizer takes the square of a line's length
+	for rest := p.thin(points); len(rest) > 1; rest = rest[min(piece, len(rest)-1):] {
+		p.plot.Add(&plotter.Line{XYs: rest[:min(piece+1, len(rest))], LineStyle: s})
+	}
 	return func(c draw.Canvas) { c.StrokeLine2(s, c.Min.X, c.Center().Y, c.Max.X, c.Center().Y) }
 }
 
 // area fills what is below points, down to 0.
 func (p *Picture) area(points plotter.XYs, hue color.Color) mark {
-	p.add(points, filled{p.thin(points), hue})
+	p.reach(points)
+	p.plot.Add(filled{p.thin(points), hue})
 	return func(c draw.Canvas) {
 		c.FillPolygon(hue, []vg.Point{c.Min, {X: c.Max.X, Y: c.Min.Y}, c.Max, {X: c.Min.X, Y: c.Max.Y}})
 	}
 }
 
-func (p *Picture) add(points plotter.XYs, drawn plot.Plotter) {
+// reach makes the picture as high as points are.
+func (p *Picture) reach(points plotter.XYs) {
 	for _, at := range points {
 		p.top = max(p.top, at.Y)
 	}
-	p.plot.Add(drawn)
 }
 
 // columns is how finely points are drawn from left to right: what is finer cannot be seen.
-const columns = 2 * 1024
+const columns = 1024
 
 // thin keeps of each column's points the first, the lowest, the highest and the last.
 func (p *Picture) thin(points plotter.XYs) plotter.XYs {
@@ -155,10 +152,12 @@ func (p *Picture) thin(points plotter.XYs) plotter.XYs {
 // Write writes the picture.
 func (p *Picture) Write(w io.Writer, f Format) error {
 	p.plot.X.Min, p.plot.X.Max = p.left, p.right
-	p.plot.Y.Min, p.plot.Y.Max = 0, p.top*1.08 // the drops' marks are above
 	if p.top == 0 {
-		p.plot.Y.Max = 1
+		p.top = 1
 	}
+	const around = 60 // the margins and the axis, in points
+	free := 1 - float64(dropRow*vg.Length(p.rows)/(height-around-p.legend.height()))
+	p.plot.Y.Min, p.plot.Y.Max = 0, p.top*1.04/free
 	if f == PNG {
 		c := vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(dpi), vgimg.UseBackgroundColor(color.White))
 		p.draw(draw.New(c))
@@ -180,8 +179,8 @@ func (p *Picture) Write(w io.Writer, f Format) error {
 func (p *Picture) draw(c draw.Canvas) {
 	c.FillPolygon(color.White, []vg.Point{c.Min, {X: c.Max.X, Y: c.Min.Y}, c.Max, {X: c.Min.X, Y: c.Max.Y}})
 	c = draw.Crop(c, 8, -16, 8, -8)
-	used := p.legend.draw(c)
-	p.plot.Draw(draw.Crop(c, 0, 0, 0, -used-8))
+	p.legend.draw(c)
+	p.plot.Draw(draw.Crop(c, 0, 0, 0, -p.legend.height()-8))
 }
 
 // ticks are at round numbers, about eight of them with labels.

@@ -34,8 +34,16 @@ type Delays struct {
 	Mean float64 `json:"mean"`
 }
 
-// Figures works them out. Rates are averages from the first to the last event.
+// Figures works them out, once. Rates are averages from the first to the last event.
 func (l *Log) Figures() Figures {
+	if l.figures == nil {
+		f := l.workOut()
+		l.figures = &f
+	}
+	return *l.figures
+}
+
+func (l *Log) workOut() Figures {
 	span := l.Last - l.First
 	f := Figures{File: l.Name, Arrivals: l.Arrivals.N, Departures: l.Departures.N, Drops: l.Dropped.N,
 		Bytes: l.Departures.Bytes, Duration: inMs(span)}

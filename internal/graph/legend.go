@@ -1,10 +1,10 @@
 package graph
 
 import (
+	xfont "golang.org/x/image/font"
 	"gonum.org/v1/plot/text"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
-	xfont "golang.org/x/image/font"
 )
 
 // A mark draws what a legend's words are about.
@@ -30,8 +30,10 @@ const (
 	gap       vg.Length = 16
 )
 
-// draw draws the table at the top of a canvas, and returns its height.
-func (t table) draw(c draw.Canvas) vg.Length {
+func (t table) height() vg.Length { return rowHeight * vg.Length(len(t)) }
+
+// draw draws the table at the top of a canvas.
+func (t table) draw(c draw.Canvas) {
 	words, names := style(9.5), style(9.5)
 	names.Font.Weight = xfont.WeightBold
 	words.YAlign, names.YAlign = text.YCenter, text.YCenter
@@ -70,7 +72,6 @@ func (t table) draw(c draw.Canvas) vg.Length {
 			x += widths[k]
 		}
 	}
-	return rowHeight * vg.Length(len(t))
 }
 
 // shortened is a name's end that fits a width: directories are the first to go.

@@ -40,6 +40,7 @@ type Log struct {
 	currentBin int64          // its key
 	delivered  []delivery     // as logged
 	drops      []time.Duration
+	figures    *Figures
 }
 
 // A bin has the bytes of PerBin.

@@ -40,12 +40,13 @@ type dots struct {
 func (d dots) Plot(c draw.Canvas, p *plot.Plot) {
 	x, y := p.Transforms(&c)
 	seen := map[[2]int]bool{}
+	var before [2]int // spares most look-ups
 	var path vg.Path
 	for _, at := range d.points {
 		to := vg.Point{X: x(at.X), Y: y(at.Y)}
 		cell := [2]int{int(math.Floor(float64(to.X / d.size))), int(math.Floor(float64(to.Y / d.size)))}
-		if !seen[cell] {
-			seen[cell] = true
+		if cell != before && !seen[cell] {
+			seen[cell], before = true, cell
 			path = append(path, square(to, d.size)...)
 		}
 	}
@@ -68,8 +69,9 @@ func square(at vg.Point, size vg.Length) vg.Path {
 
 // points draws dots, and says what its legend's mark is.
 func (p *Picture) points(at plotter.XYs, hue color.Color) mark {
-	d := dots{at, 1.5, hue}
-	p.add(at, d)
+	d := dots{at, 2, hue}
+	p.reach(at)
+	p.plot.Add(d)
 	return func(c draw.Canvas) {
 		var path vg.Path
 		for i := range 5 { // a few, scattered
@@ -81,18 +83,21 @@ func (p *Picture) points(at plotter.XYs, hue color.Color) mark {
 	}
 }
 
-// dropped are marks at the top of the picture, above all else in it, a row for each log.
+// dropped are marks at the top of the picture, above all else in it, a row for each log that has any.
 type dropped struct {
 	at  []float64 // in s
 	row int
 	hue color.Color
 }
 
-const dropHeight vg.Length = 5
+const (
+	dropHeight vg.Length = 5
+	dropRow              = dropHeight + 1
+)
 
 func (d dropped) Plot(c draw.Canvas, p *plot.Plot) {
 	x, _ := p.Transforms(&c)
-	top := c.Max.Y - vg.Length(d.row)*(dropHeight+1)
+	top := c.Max.Y - vg.Length(d.row)*dropRow
 	c.SetLineStyle(draw.LineStyle{Color: d.hue, Width: 0.75})
 	var path vg.Path
 	before := math.Inf(-1)
@@ -108,12 +113,13 @@ func (d dropped) Plot(c draw.Canvas, p *plot.Plot) {
 	}
 }
 
-// drops marks a log's drops in its row, and returns what its legend says of them.
-func (p *Picture) drops(l *Log, row int, hue color.Color) cell {
+// drops marks a log's drops in a row of their own, and returns what its legend says of them.
+func (p *Picture) drops(l *Log, hue color.Color) cell {
 	if l.Dropped.N == 0 {
 		return cell{}
 	}
-	d := dropped{row: row, hue: hue}
+	d := dropped{row: p.rows, hue: hue}
+	p.rows++
 	for _, t := range l.drops {
 		d.at = append(d.at, t.Seconds())
 	}

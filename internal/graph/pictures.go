@@ -22,7 +22,7 @@ func Throughput(logs []*Log) *Picture {
 		if l.Opportunities.N > 0 {
 			hue := faint(hues[0], 64)
 			if several {
-				hue = faint(hues[i], 44)
+				hue = faint(hues[i], 34)
 			}
 			c = cell{p.area(l.steps(func(b *bin) int64 { return b.capacity }), hue), mean("capacity", f.Capacity)}
 		}
@@ -40,41 +40,43 @@ func Throughput(logs []*Log) *Picture {
 		*cells = append(*cells,
 			cell{p.line(l.steps(func(b *bin) int64 { return b.ingress }), wide, in, dashes), mean("ingress", f.Ingress)},
 			cell{p.line(l.steps(func(b *bin) int64 { return b.egress }), 1.5, out, nil), mean("egress", f.Throughput)},
-			p.drops(l, i, lost))
+			p.drops(l, lost))
 	}
 	return p
 }
 
-// Delay draws every packet's queueing delay as a point at its arrival, and the signal delay as a line, and marks drops.
+// Delay draws the signal delay as a line and, over it, every packet's queueing delay as a point at its arrival, and marks
+// drops.
 func Delay(logs []*Log) *Picture {
 	p := newPicture(logs, "delay (ms)")
 	several := len(logs) > 1
-	for i, l := range logs { // all points lie below all lines
-		hue := faint(hues[0], 150)
+	for i, l := range logs { // all lines lie below all points
+		hue := hues[1]
 		if several {
-			hue = faint(hues[i], 110)
-		}
-		points := make(plotter.XYs, len(l.delivered))
-		for k, d := range l.delivered {
-			points[k] = plotter.XY{X: d.sent.Seconds(), Y: inMs(d.delay)}
-			p.left = min(p.left, points[k].X)
-		}
-		p.legend = append(p.legend, row{printable(l.Name), []cell{{p.points(points, hue), ""}}})
-	}
-	for i, l := range logs {
-		f := l.Figures()
-		hue, lost := hues[1], dropRed
-		if several {
-			hue, lost = hues[i], hues[i]
+			hue = faint(hues[i], 120)
 		}
 		var points plotter.XYs
 		for _, s := range l.signal() {
 			points = append(points, plotter.XY{X: s.after.Seconds(), Y: inMs(s.value + s.until - s.after)},
 				plotter.XY{X: s.until.Seconds(), Y: inMs(s.value)})
+			p.left = min(p.left, s.after.Seconds()) // arrivals may have been left out
+		}
+		f := l.Figures()
+		c := cell{p.line(points, 1, hue, nil), percentile("signal delay", f.Signal)}
+		p.legend = append(p.legend, row{printable(l.Name), []cell{{words: percentile("queueing delay", f.Queueing)}, c}})
+	}
+	for i, l := range logs {
+		hue, lost := hues[0], dropRed
+		if several {
+			hue, lost = hues[i], hues[i]
+		}
+		points := make(plotter.XYs, len(l.delivered))
+		for k, d := range l.delivered {
+			points[k] = plotter.XY{X: d.sent.Seconds(), Y: inMs(d.delay)}
 		}
 		cells := &p.legend[i].cells
-		(*cells)[0].words = percentile("queueing delay", f.Queueing)
-		*cells = append(*cells, cell{p.line(points, 1, hue, nil), percentile("signal delay", f.Signal)}, p.drops(l, i, lost))
+		(*cells)[0].mark = p.points(points, hue)
+		*cells = append(*cells, p.drops(l, lost))
 	}
 	return p
 }

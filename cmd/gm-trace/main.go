@@ -1,0 +1,99 @@
+// Command gm-trace: see man/gm-trace.1.
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"gomahi/internal/cli"
+	"gomahi/trace"
+)
+
+const name = "gm-trace"
+
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+// run returns the exit status: 2 if the command line is wrong, 1 if something else is.
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	err := dispatch(args, stdin, stdout)
+	var usage *cli.UsageError
+	var argument *trace.ArgumentError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &argument):
+		err = cli.Usagef(argument.Hint, "%s", argument.Problem)
+	}
+	cli.Report(stderr, name, err)
+	if errors.As(err, &usage) {
+		return 2
+	}
+	return 1
+}
+
+func dispatch(args []string, stdin io.Reader, stdout io.Writer) error {
+	if len(args) > 0 {
+		switch args[0] {
+		case "-h", "--help", "help":
+			_, err := io.WriteString(stdout, overview())
+			return err
+		case "--version":
+			_, err := fmt.Fprintln(stdout, cli.Version(name))
+			return err
+		}
+		for _, c := range commands() {
+			if c.name == args[0] {
+				return c.run(args[1:], stdin, stdout)
+			}
+		}
+	}
+	const hint = "one of info, plot, make, convert, cut, scale, repeat, join; see gm-trace --help"
+	if len(args) == 0 {
+		return cli.Usagef(hint, "the command is missing")
+	}
+	return cli.Usagef(hint, "%q is no command", args[0])
+}
+
+func (c *command) run(args []string, stdin io.Reader, stdout io.Writer) error {
+	o := c.options.shared()
+	o.stdin, o.stdout = stdin, stdout
+	k, err := kong.New(c.options, kong.Name(name), kong.NoDefaultHelp(), kong.Exit(func(int) {}))
+	if err != nil {
+		return err
+	}
+	if _, err := k.Parse(args); err != nil {
+		return cli.Usagef("see gm-trace "+c.name+" --help", "%v", err)
+	}
+	switch {
+	case o.Help:
+		g := &cli.Grammar{Name: name, Usage: c.name + " " + c.usage, About: c.about, Examples: c.examples, Options: c.options}
+		return g.Help(stdout)
+	case o.Version:
+		_, err := fmt.Fprintln(stdout, cli.Version(name))
+		return err
+	case len(o.Args) < c.least || len(o.Args) > c.most:
+		return cli.Usagef("usage: gm-trace "+c.name+" "+c.usage, "%s does not take %d arguments", c.name, len(o.Args))
+	}
+	var out bytes.Buffer
+	if err := c.options.do(&out); err != nil {
+		return err
+	}
+	return o.put(out.Bytes())
+}
+
+// overview is the help of all commands together.
+func overview() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Usage: gm-trace COMMAND ...\n\nMake, convert, change and describe traces: files that say when a link may deliver.\n\nCommands:\n")
+	for _, c := range commands() {
+		fmt.Fprintf(&b, "  %-8s %s\n", c.name, strings.SplitN(c.about, ".", 2)[0])
+	}
+	b.WriteString(overviewEnd)
+	return b.String()
+}
