@@ -10,7 +10,8 @@ import (
 // from belongs to what is before, but for one at 0.
 func (s *Schedule) Cut(from, to time.Duration) (*Schedule, error) {
 	if from >= to {
-		return nil, argument("gm-trace cut 10s 20s keeps the ten seconds between", "the cut from %v to %v keeps nothing", from, to)
+		return nil, argument("gm-trace cut 10s 20s keeps the ten seconds between",
+			"the cut from %v to %v keeps nothing", from, to)
 	}
 	if to > s.Period() {
 		return nil, argument("gm-trace repeat makes it longer", "%v is after the trace's end at %v", to, s.Period())
@@ -38,7 +39,8 @@ func (s *Schedule) Scale(factor float64) (*Schedule, error) {
 	case n > most:
 		return nil, errTooMany
 	case n < 1:
-		return nil, fmt.Errorf("nothing is left of %d opportunities\nhint: give a larger factor, or gm-trace repeat it before", s.n)
+		return nil, fmt.Errorf("nothing is left of %d opportunities\nhint: give a larger factor, or gm-trace repeat it before",
+			s.n)
 	}
 	out := &Schedule{}
 	for i := range s.n {
@@ -88,7 +90,8 @@ func Join(all ...*Schedule) (*Schedule, error) {
 	return out.done(), nil
 }
 
-// Whole rounds up to whole milliseconds. A schedule of less than two seconds is repeated until that keeps its mean rate.
+// Whole rounds up to whole milliseconds. A schedule of less than two seconds is repeated until that keeps its mean
+// rate.
 func (s *Schedule) Whole() (*Schedule, error) {
 	if s.whole() {
 		return s, nil

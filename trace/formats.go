@@ -189,8 +189,9 @@ func eachRecord(name string, r io.Reader, hint string, f func(line int, header, 
 
 var (
 	timeColumn = regexp.MustCompile(`(?i)^(?:time|timestamp|t)[^a-z]+(ns|us|ms|s|sec|seconds)[^a-z]*$`)
-	rateColumn = regexp.MustCompile(`(?:^|[^A-Za-z])([kKmMgG]?)(bps|b/s|bits?/s|bits?_s|bits?_sec|bits?|Bps|B/s|[bB]ytes?/s|[bB]ytes?_s|[bB]ytes?_sec)(?:$|[^A-Za-z])`)
-	timeUnits  = map[string]time.Duration{"ns": 1, "us": time.Microsecond, "ms": time.Millisecond, "s": time.Second,
+	rateColumn = regexp.MustCompile(`(?:^|[^A-Za-z])([kKmMgG]?)` +
+		`(bps|b/s|bits?(?:/s|_s|_sec)?|Bps|B/s|[bB]ytes?(?:/s|_s|_sec))(?:$|[^A-Za-z])`)
+	timeUnits = map[string]time.Duration{"ns": 1, "us": time.Microsecond, "ms": time.Millisecond, "s": time.Second,
 		"sec": time.Second, "seconds": time.Second}
 )
 
@@ -262,7 +263,8 @@ func readFCC(name string, r io.Reader, _ time.Duration) (*Schedule, profile, err
 				first = record[unit]
 			}
 			if record[unit] != first {
-				return at(name, line, "choose one: awk -F, 'NR == 1 || $1 == "+first+"'", "unit %s after unit %s", record[unit], first)
+				return at(name, line, "choose one: awk -F, 'NR == 1 || $1 == "+first+"'",
+					"unit %s after unit %s", record[unit], first)
 			}
 		}
 		rate, err := rateIn(name, line, record[v], 8)

@@ -52,7 +52,8 @@ func Make(args []string, o Options) (*Schedule, error) {
 			continue
 		}
 		if n := len(strings.Fields(k.usage)); len(args)-1 > n || len(args)-1 < n-k.optional {
-			return nil, argument("usage: gm-trace make "+k.name+" "+k.usage, "%s does not take %d arguments", k.name, len(args)-1)
+			return nil, argument("usage: gm-trace make "+k.name+" "+k.usage,
+				"%s does not take %d arguments", k.name, len(args)-1)
 		}
 		m := &maker{args: args[1:], length: o.Length, random: rand.New(rand.NewPCG(o.Seed, 0))}
 		p := k.make(m)

@@ -3,6 +3,7 @@ package trace
 import (
 	"errors"
 	"math"
+	"slices"
 	"time"
 )
 
@@ -38,8 +39,8 @@ const within = 0.0005
 const nearlyOne = 1e-6
 
 // schedule has an opportunity whenever another packet's bits have come together, at a whole millisecond unless fine. The
-// last stands at the profile's end, or where the last bits come together if this is nearer to the mean rate, since a
-// schedule has no other end than an opportunity. The bits left over then, less than a packet's, are lost, or lent.
+// last stands at the profile's end, since a schedule has no other, and what is left over by then, less than a packet, is
+// rounded. With only one rate it stands where its bits come together if this is nearer to that rate.
 func (p profile) schedule(fine bool) (*Schedule, error) {
 	length := p.length()
 	total := p.bits()
@@ -70,9 +71,8 @@ func (p profile) schedule(fine bool) (*Schedule, error) {
 		return math.Abs(float64(n)*PacketBits/at.Seconds()/mean - 1)
 	}
 	end := upTo(length, fine)
-	final := p[len(p)-1]
 	switch {
-	case s.n > 0 && last > 0 && final.rate > 0 && last > length-final.hold && off(s.n, s.Period()) <= min(off(s.n, end), off(s.n+1, end)):
+	case s.n > 0 && last > 0 && p.constant() && off(s.n, s.Period()) <= min(off(s.n, end), off(s.n+1, end)):
 	case s.n == 0 || off(s.n+1, end) < off(s.n, end):
 		s.add(end)
 	default:
@@ -199,6 +199,11 @@ func (p profile) every(interval time.Duration) (profile, error) {
 		out[i] = step{interval, bits / interval.Seconds()}
 	}
 	return out, nil
+}
+
+// constant says whether there is only one rate.
+func (p profile) constant() bool {
+	return !slices.ContainsFunc(p, func(s step) bool { return s.rate != p[0].rate })
 }
 
 // equal is the length of all steps, or 0 if they differ.

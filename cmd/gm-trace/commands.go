@@ -24,7 +24,7 @@ type command struct {
 
 // options are a command's, and what it does with them.
 type options interface {
-	shared() *shared
+	base() *shared
 	do(out *bytes.Buffer) error
 }
 
@@ -37,7 +37,7 @@ type shared struct {
 	stdout io.Writer
 }
 
-func (o *shared) shared() *shared { return o }
+func (o *shared) base() *shared { return o }
 
 // put writes where it is asked to. Nothing is written before all of it is known.
 func (o *shared) put(data []byte) error {
@@ -89,12 +89,12 @@ func (o *info) do(out *bytes.Buffer) error {
 }
 
 type makes struct {
-	shared
 	Seed    uint64  `placeholder:"N" default:"1" help:"Draw from this seed (1)."`
 	Seconds float64 `placeholder:"N" default:"60" help:"How long the trace is (60)."`
 	Gaps    string  `placeholder:"ON,OFF" help:"Outages on top, exponentially distributed, with these means: 5s,200ms."`
 	Fine    bool    `help:"Times to the nanosecond, which the original cannot read."`
 	Comment bool    `help:"Begin with the command line and seed, which the original cannot read."`
+	shared
 }
 
 func (o *makes) do(out *bytes.Buffer) error {
@@ -120,11 +120,11 @@ func (o *makes) do(out *bytes.Buffer) error {
 }
 
 type convert struct {
-	shared
 	From     string `placeholder:"FORMAT" help:"What is read: mahimahi, mbps, csv, pensieve, phantomlink or fcc (guessed)."`
 	To       string `placeholder:"FORMAT" default:"mahimahi" help:"What is written: mahimahi (which is usual), mbps, csv, pensieve or phantomlink."`
 	Interval string `placeholder:"TIME" help:"What a line of mbps stands for (1ms), and each rate made of a schedule (100ms)."`
 	Fine     bool   `help:"Times of schedules to the nanosecond, which the original cannot read."`
+	shared
 }
 
 func (o *convert) do(out *bytes.Buffer) error {

@@ -19,6 +19,17 @@ Examples:
 The manual: man gm-trace
 `
 
+// overview is the help of all commands together.
+func overview() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Usage: gm-trace COMMAND ...\n\nMake, convert, change and describe traces: files that say when a link may deliver.\n\nCommands:\n")
+	for _, c := range commands() {
+		fmt.Fprintf(&b, "  %-8s %s\n", c.name, strings.SplitN(c.about, ".", 2)[0])
+	}
+	b.WriteString(overviewEnd)
+	return b.String()
+}
+
 // commands are all of them, in the order of the help.
 func commands() []*command {
 	return []*command{

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 
 	"github.com/alecthomas/kong"
 
@@ -61,7 +60,7 @@ func dispatch(args []string, stdin io.Reader, stdout io.Writer) error {
 }
 
 func (c *command) run(args []string, stdin io.Reader, stdout io.Writer) error {
-	o := c.options.shared()
+	o := c.options.base()
 	o.stdin, o.stdout = stdin, stdout
 	k, err := kong.New(c.options, kong.Name(name), kong.NoDefaultHelp(), kong.Exit(func(int) {}))
 	if err != nil {
@@ -85,15 +84,4 @@ func (c *command) run(args []string, stdin io.Reader, stdout io.Writer) error {
 		return err
 	}
 	return o.put(out.Bytes())
-}
-
-// overview is the help of all commands together.
-func overview() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "Usage: gm-trace COMMAND ...\n\nMake, convert, change and describe traces: files that say when a link may deliver.\n\nCommands:\n")
-	for _, c := range commands() {
-		fmt.Fprintf(&b, "  %-8s %s\n", c.name, strings.SplitN(c.about, ".", 2)[0])
-	}
-	b.WriteString(overviewEnd)
-	return b.String()
 }

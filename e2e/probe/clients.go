@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"syscall"
 	"time"
@@ -203,7 +204,13 @@ func tcp(args []string) error {
 	reverse := f.Bool("reverse", false, "")
 	check := f.Bool("check", false, "")
 	cc := f.String("cc", "", "")
+	ecn := f.Bool("ecn", false, "")
 	f.Parse(args)
+	if *ecn { // of this container's own network
+		if err := os.WriteFile("/proc/sys/net/ipv4/tcp_ecn", []byte("1"), 0); err != nil {
+			return err
+		}
+	}
 	d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) (err error) {
 		if *cc != "" {
 			c.Control(func(fd uintptr) { err = unix.SetsockoptString(int(fd), unix.IPPROTO_TCP, unix.TCP_CONGESTION, *cc) })

@@ -25,14 +25,14 @@ func TestPIEProbability(t *testing.T) {
 		{15 * ms, 135 * ms, 0.01875 / 2048},                           // 0.0000092
 		{30 * ms, 120 * ms, 0.01875/2048 + 0.020625/512},              // 0.000049
 		{45 * ms, 105 * ms, 0.01875/2048 + 0.020625/512 + 0.0225/128}, // 0.00023
-		{60 * ms, 90 * ms, 0.000986911},                               // + 0.024375/32
-		{75 * ms, 75 * ms, 0.001807224},                               // + 0.02625/32
-		{90 * ms, 60 * ms, 0.005322849},                               // + 0.028125/8
-		{135 * ms, 15 * ms, 0.029932224},                              // + 0.03/8 + 0.031875/8 + 0.03375/2
-		{150 * ms, 0, 0.047744724},                                    // + 0.035625/2
-		{195 * ms, 0, 0.106807224},                                    // + 0.0375/2 + 0.039375/2 + 0.04125/2
-		{210 * ms, 0, 0.126807224},                                    // + 0.02 from 0.1 on
-		{210*ms + 43*15*ms, 0, 0.986807224},
+		{60 * ms, 90 * ms, 0.000986938},                               // + 0.024375/32
+		{75 * ms, 75 * ms, 0.001807251},                               // + 0.02625/32
+		{90 * ms, 60 * ms, 0.005322876},                               // + 0.028125/8
+		{135 * ms, 15 * ms, 0.029932251},                              // + 0.03/8 + 0.031875/8 + 0.03375/2
+		{150 * ms, 0, 0.047744751},                                    // + 0.035625/2
+		{195 * ms, 0, 0.106807251},                                    // + 0.0375/2 + 0.039375/2 + 0.04125/2
+		{210 * ms, 0, 0.126807251},                                    // + 0.02 from 0.1 on
+		{210*ms + 43*15*ms, 0, 0.986807251},
 		{210*ms + 44*15*ms, 0, 1},
 		{time.Hour + 14*ms, 0, 1},
 	} {
@@ -92,12 +92,12 @@ func TestEarly(t *testing.T) {
 		{"all after 2 s", "pie", "packets=100000, ecn", standing(90), 2 * time.Second, 1, "pie", n, 0},
 		{"all but what finds two or fewer", "pie", "packets=100000", standing(2), 2 * time.Second, 0, "pie", n - 1, 0},
 		{"average below min", "red", reds, average(9999), 0, 0, "left", n, 0},
-		// One in 1 to 1/0.05 packets.
-		{"average in the middle", "red", reds, average(20000), 0, 0, "red", n * 2 / 21, 50},
-		{"marks as well", "red", reds + ", ecn", average(20000), 0, 2, "left marked", n * 2 / 21, 50},
-		{"not those not capable", "red", reds + ", ecn", average(20000), 0, 0, "red", n * 2 / 21, 50},
-		// 0.1 + 0.9 * 15000/30000 = 0.55: one in the first or second.
-		{"gentle", "red", reds + ", ecn", average(45000), 0, 2, "red", n * 100 / 145, 150},
+		// p is 0.05: every 1st to 19th packet, see TestREDSpreads.
+		{"average in the middle", "red", reds, average(20000), 0, 0, "red", n / 10, 50},
+		{"marks as well", "red", reds + ", ecn", average(20000), 0, 2, "left marked", n / 10, 50},
+		{"not those not capable", "red", reds + ", ecn", average(20000), 0, 0, "red", n / 10, 50},
+		// p is 0.1 + 0.9 * 3000/30000 = 0.19: the next to the 4th with 0.19/0.81 each, or else the 5th; every 2.65th.
+		{"gentle", "red", reds + ", ecn", average(33000), 0, 2, "red", n * 100 / 265, 100},
 		{"average at twice max", "red", reds + ", ecn", average(60000), 0, 2, "red", n, 0},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -120,20 +120,21 @@ func TestEarly(t *testing.T) {
 	}
 }
 
-// Of 1/p packets in a row one is dropped, RED's figure 8.
+// With p = 1/20 each of the 19 packets after a drop is as likely to be the next. (It would be 20, did the pseudocode of
+// the 1993 paper count from 0.)
 func TestREDSpreads(t *testing.T) {
 	b := setUp(t, "red", "packets=100000, min_bytes=10000, max_bytes=30000", 0)
 	b.push(0, 1500, 0, 0)
 	q := b.Queue.(*red)
 	q.average, q.weight = 20000, 0 // p is 0.05
-	var gaps [21]int
+	var gaps [20]int
 	last := 0
 	for range 20000 {
 		b.push(0, 100, 0, 0)
 		if q.count == 0 && len(b.out) > 0 && b.out[len(b.out)-1].Number == b.next-1 {
 			if last > 0 {
-				gaps[min(b.next-last, 20)]++
-				if b.next-last > 20 {
+				gaps[min(b.next-last, 19)]++
+				if b.next-last > 19 {
 					t.Fatalf("%d packets without a drop", b.next-last-1)
 				}
 			}
@@ -141,7 +142,7 @@ func TestREDSpreads(t *testing.T) {
 		}
 	}
 	for gap, n := range gaps[1:] {
-		if n < 60 || n > 130 { // about 20000/10.5/20 = 95 each
+		if n < 60 || n > 150 { // about 20000/10/19 = 105 each
 			t.Errorf("%d drops were %d packets after the last", n, gap+1)
 		}
 	}
@@ -157,7 +158,7 @@ func TestREDAdapts(t *testing.T) {
 		{"not yet", 29000, 500*ms - 1, 0.1},
 		{"up", 29000, 500 * ms, 0.11},
 		{"up and up", 29000, 2 * time.Second, 0.14},
-		{"no further than just above a half", 29000, time.Hour, 0.51},
+		{"no further than a half", 29000, time.Hour, 0.5},
 		{"in the middle", 20000, time.Hour, 0.1},
 		{"down", 11000, time.Second, 0.081},
 		{"no further than just below 0.01", 11000, time.Hour, 0.1 * math.Pow(0.9, 22)},
@@ -167,7 +168,7 @@ func TestREDAdapts(t *testing.T) {
 			b.push(0, 1500, 0, 0)
 			q := b.Queue.(*red)
 			q.average = row.average
-			if q.adapt(row.after); math.Abs(q.maxP-row.want) > 1e-9 && math.Abs(q.maxP-row.want) > 0.011 || q.next <= row.after {
+			if q.adapt(row.after); math.Abs(q.maxP-row.want) > 1e-9 || q.next <= row.after {
 				t.Errorf("max_p is %v, want %v; next change at %v", q.maxP, row.want, q.next)
 			}
 		})

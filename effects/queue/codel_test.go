@@ -10,9 +10,9 @@ import (
 // A full packet leaves every 10 ms, of a queue with target 5 ms and interval 100 ms.
 //
 // The packet that leaves at 10 ms is the first to have waited too long, so from 110 ms on CoDel drops: at 110 ms, and
-// then an interval / sqrt(n) after when the last drop was due: at 210 ms, 210 + 100/sqrt(2) = 280.71 ms, + 100/sqrt(3) =
-// 338.45, + 50 = 388.45, + 100/sqrt(5) = 433.17, + 100/sqrt(6) = 473.99, each seen to when next a packet leaves. The packet
-// at 10 k ms is number k-1, and one more for each drop before.
+// then interval / sqrt(n) after when the last drop was due: at 210 ms, 210 + 100/sqrt(2) = 280.71 ms, + 100/sqrt(3) =
+// 338.45, + 50 = 388.45, + 100/sqrt(5) = 433.17, + 100/sqrt(6) = 473.99, each seen to when next a packet leaves. The
+// packet at 10 k ms is number k-1, and one more for each drop before.
 func TestCoDel(t *testing.T) {
 	fill := func(n, size int, ecn byte) func(*bench) {
 		return func(b *bench) {

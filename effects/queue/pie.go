@@ -7,8 +7,8 @@ import (
 )
 
 // pie is a queue with PIE's control, RFC 8033 section 4, with ECN (section 5.1) and the cap on a rise (section 5.5).
-// Delay is measured by timestamps (section 4.3), which are exact where an estimate from the departure rate is not: it is
-// the age of the oldest packet at the moment of the update, so that a link that stands still is seen to.
+// Delay is measured by timestamps, which section 4.3 allows and which are exact where an estimate from the departure
+// rate is not: it is the age of the oldest packet at the moment of the update, and so grows while the link stands still.
 // mahimahi updates every 30 ms; this follows the RFC.
 type pie struct {
 	common

@@ -44,7 +44,7 @@ func (s *Spec) limits(c Config) limits {
 	return l
 }
 
-// New makes an empty queue of its own.
+// New makes an empty queue.
 func (s Spec) New(c Config) Queue {
 	q := common{Config: c, limits: s.limits(c), ecn: s.given[argEcn]}
 	switch s.kind {

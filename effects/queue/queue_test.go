@@ -182,8 +182,7 @@ var every = []struct{ kind, args string }{
 	{"red", "packets=20, ecn"},
 }
 
-// steady takes a queue to its steady state and returns what pushes two packets and pops one that there is, at the link's
-// rate.
+// steady takes a queue to its steady state and returns what passes a millisecond: one or two packets come, one goes.
 func steady(t testing.TB, kind, args string) func() {
 	s, err := Parse(kind, args)
 	if err != nil {

@@ -101,8 +101,8 @@ func (s *Spec) parse(word string) error {
 	i := slices.IndexFunc(table[:], func(a argument) bool { return a.name == name })
 	switch {
 	case s.kind == "infinite":
-		return fmt.Errorf("an infinite queue takes no arguments, and %q is one\nhint: leave it out, or name a queue that has "+
-			"a limit: %s", word, strings.ReplaceAll(limited, " ", ", "))
+		return fmt.Errorf("an infinite queue takes no arguments, and %q is one\nhint: leave it out, or name a queue that "+
+			"has a limit: %s", word, strings.ReplaceAll(limited, " ", ", "))
 	case i < 0:
 		return fmt.Errorf("unknown queue argument %q\nhint: %s takes %s", word, s.kind, s.takes())
 	case !fits(table[i], s.kind):
@@ -115,8 +115,7 @@ func (s *Spec) parse(word string) error {
 	if i == argEcn {
 		hint = "write ecn, or ecn=1; without it packets are dropped"
 		if !valued {
-			number = "1"
-			valued = true
+			number, valued = "1", true
 		}
 	}
 	if !valued {
@@ -157,13 +156,15 @@ func parseNumber(s string, whole bool) (float64, string) {
 // check refuses arguments that do not go together.
 func (s *Spec) check() error {
 	has := func(i int) bool { return s.given[i] }
-	const limits = "give a limit: packets=100, bytes=60000, ms=100 (what the link carries in that time), or bdp=1 with rtt=40"
+	const limits = "give a limit: packets=100, bytes=60000, ms=100 (what the link carries in that time), or " +
+		"bdp=1 with rtt=40"
 	switch {
 	case has(argBdp) && !has(argRtt):
 		return fmt.Errorf("queue argument bdp lacks the round-trip time\nhint: give it in %s: bdp=%s, rtt=40", milli,
 			format(s.value[argBdp]))
 	case has(argRtt) && !has(argBdp):
-		return fmt.Errorf("queue argument rtt means nothing without bdp\nhint: give both: bdp=1, rtt=%s", format(s.value[argRtt]))
+		return fmt.Errorf("queue argument rtt means nothing without bdp\nhint: give both: bdp=1, rtt=%s",
+			format(s.value[argRtt]))
 	case fits(table[argPackets], s.kind) && s.kind != "fq_codel" && !s.limited():
 		return fmt.Errorf("queue %s lacks a limit\nhint: %s", s.kind, limits)
 	case has(argMinBytes) && has(argMaxBytes) && s.value[argMinBytes] >= s.value[argMaxBytes]:
@@ -216,11 +217,11 @@ func (s *Spec) takes() string {
 
 // bounds says which numbers are right.
 func (a *argument) bounds() string {
-	kind := "a number"
+	what := "a number"
 	if a.whole {
-		kind = "a whole number"
+		what = "a whole number"
 	}
-	return fmt.Sprintf("%s of %s from %s to %s", kind, a.unit, format(a.min), format(a.max))
+	return fmt.Sprintf("%s of %s from %s to %s", what, a.unit, format(a.min), format(a.max))
 }
 
 func fits(a argument, kind string) bool { return slices.Contains(strings.Fields(a.kinds), kind) }

@@ -34,7 +34,7 @@ func reference(text string) (out distributions) {
 		return v
 	}
 	for _, line := range strings.Split(text, "\n") {
-		if f := strings.Fields(line); len(f) == 4 && f[1] == "-" {
+		if f := strings.Fields(line); len(f) == 4 && f[1] == "-" && line[0] != '#' {
 			at, delay := ns(f[0]), ns(f[3])
 			packets = append(packets, packet{at - delay, at})
 			queueing = append(queueing, delay)
@@ -88,14 +88,14 @@ func TestFigures(t *testing.T) {
 		{"one moment", "3 # 1504\n3 + 1504\n3 - 1504 0\n", Figures{Arrivals: 1, Departures: 1, Bytes: 1504,
 			Queueing: &Delays{}, Signal: &Delays{}}},
 		// sent at 0 and 4, there at 2 and 5: 2, then 4, 3, 2 and 1
-		{"a pause", "2 - 1 2\n5 - 1 1\n", Figures{Throughput: num(16e-6 / 3e-3), Departures: 2, Bytes: 2, Duration: 3,
-			Queueing: &Delays{2, 2, 2, 2, 1.5}, Signal: &Delays{2, 4, 4, 4, 2.4}}},
+		{"a pause", "2 - 1 2\n5 - 1 1\n", Figures{Ingress: num(0), Throughput: num(16e-6 / 3e-3), Departures: 2, Bytes: 2,
+			Duration: 3, Queueing: &Delays{2, 2, 2, 2, 1.5}, Signal: &Delays{2, 4, 4, 4, 2.4}}},
 		// sent at 0 and 2, there at 9 and 3: the second overtakes, so 3, 2, 1
-		{"overtaken", "3 - 1 1\n9 - 1 9\n", Figures{Throughput: num(16e-6 / 6e-3), Departures: 2, Bytes: 2, Duration: 6,
-			Queueing: &Delays{9, 9, 9, 9, 5}, Signal: &Delays{2, 3, 3, 3, 2}}},
+		{"overtaken", "3 - 1 1\n9 - 1 9\n", Figures{Ingress: num(0), Throughput: num(16e-6 / 6e-3), Departures: 2, Bytes: 2,
+			Duration: 6, Queueing: &Delays{9, 9, 9, 9, 5}, Signal: &Delays{2, 3, 3, 3, 2}}},
 		// sent at 0.5 and 2.75, there at 1 and 3: 0.5, then at 1.5 and 2.5 1.5 and 0.5
-		{"decimals", "1 - 1 0.5\n3 - 1 0.25\n", Figures{Throughput: num(16e-6 / 2e-3), Departures: 2, Bytes: 2, Duration: 2,
-			Queueing: &Delays{0.5, 0.5, 0.5, 0.5, 0.375}, Signal: &Delays{0.5, 1.5, 1.5, 1.5, 2.5 / 3}}},
+		{"decimals", "1 - 1 0.5\n3 - 1 0.25\n", Figures{Ingress: num(0), Throughput: num(16e-6 / 2e-3), Departures: 2, Bytes: 2,
+			Duration: 2, Queueing: &Delays{0.5, 0.5, 0.5, 0.5, 0.375}, Signal: &Delays{0.5, 1.5, 1.5, 1.5, 2.5 / 3}}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			row.want.File = "a.log"

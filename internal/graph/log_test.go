@@ -26,11 +26,11 @@ const ms = time.Millisecond
 
 func TestRead(t *testing.T) {
 	type sums struct {
-		First, Last                       time.Duration
-		Opportunities, In, Out, Lost      Tally
-		Delivered                         []delivery
-		Drops                             []time.Duration
-		CapacityBins, InBins, OutBinsList map[int64]int64
+		First, Last                   time.Duration
+		Opportunities, In, Out, Lost  Tally
+		Delivered                     []delivery
+		Drops                         []time.Duration
+		CapacityBins, InBins, OutBins map[int64]int64
 	}
 	for _, row := range []struct {
 		name, text string
@@ -42,10 +42,10 @@ func TestRead(t *testing.T) {
 			"530 - 100 490\n531 d 2 3008\n", sums{First: 10 * ms, Last: 501 * ms, Opportunities: Tally{1, 1504},
 			In: Tally{1, 100}, Out: Tally{1, 100}, Lost: Tally{2, 3008}, Delivered: []delivery{{10 * ms, 490 * ms}},
 			Drops: []time.Duration{501 * ms}, CapacityBins: map[int64]int64{1: 1504}, InBins: map[int64]int64{0: 100},
-			OutBinsList: map[int64]int64{1: 100}}},
+			OutBins: map[int64]int64{1: 100}}},
 		{"decimals", "# base timestamp: 0.5\n10.25 + 1\n12.000001 - 1 1.75\n", sums{First: 9750 * time.Microsecond,
 			Last: 11500001, In: Tally{1, 1}, Out: Tally{1, 1}, Delivered: []delivery{{9750001, 1750 * time.Microsecond}},
-			InBins: map[int64]int64{0: 1}, OutBinsList: map[int64]int64{0: 1}}},
+			InBins: map[int64]int64{0: 1}, OutBins: map[int64]int64{0: 1}}},
 		{"below a nanosecond", "0.0000019 + 1\n", sums{First: 1, Last: 1, In: Tally{1, 1}, InBins: map[int64]int64{0: 1}}},
 		{"before the base", "# base timestamp: 1000\n0 + 1\n499 + 2\n500 + 4\n1000 + 8\n", sums{First: -1000 * ms,
 			In: Tally{4, 15}, InBins: map[int64]int64{-2: 3, -1: 4, 0: 8}}},
@@ -66,7 +66,7 @@ func TestRead(t *testing.T) {
 			for k, b := range l.bins {
 				put(&got.CapacityBins, k, b.capacity)
 				put(&got.InBins, k, b.ingress)
-				put(&got.OutBinsList, k, b.egress)
+				put(&got.OutBins, k, b.egress)
 			}
 			if d := cmp.Diff(row.want, got, cmp.AllowUnexported(delivery{})); d != "" {
 				t.Errorf("(-want +got):\n%s", d)
