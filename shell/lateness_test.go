@@ -55,3 +55,23 @@ func TestLateness(t *testing.T) {
 		})
 	}
 }
+
+func TestQuantile(t *testing.T) {
+	var l Lateness
+	for i := range 1000 {
+		l.note(0, time.Duration(i)*time.Microsecond)
+	}
+	l.note(0, time.Second) // a pause, as it turns out
+	l.settle(2*time.Second, time.Second)
+	for _, row := range []struct {
+		q    float64
+		want time.Duration
+	}{{0, 0}, {0.01, 9 * time.Microsecond}, {0.5, 499 * time.Microsecond}, {0.99, 989 * time.Microsecond}, {1, 999 * time.Microsecond}} {
+		if got := l.Quantile(row.q); got > row.want || got < row.want*31/32 {
+			t.Errorf("quantile %v is %v, want %v", row.q, got, row.want)
+		}
+	}
+	if got := new(Lateness).Quantile(0.99); got != 0 {
+		t.Errorf("of nothing: %v", got)
+	}
+}

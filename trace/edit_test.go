@@ -34,7 +34,7 @@ func TestEdit(t *testing.T) {
 		{"scale by half", "1 2 3 4", scale(0.5), "2 4"},
 		{"scale by one and a half", "1 2 3 4", scale(1.5), "1 2 2 3 4 4"},
 		{"scale by a third, of six", "1 2 3 4 5 6", scale(1. / 3), "3 6"},
-		{"a remainder is rounded down", "1 2 3 4 5", scale(0.5), "2 4 5"},
+		{"a half is lent", "1 2 3 4 5", scale(0.5), "2 4 5"},
 		{"the end stays", "1 2 3 4 5 6 7", scale(0.3), "4 7"},
 		{"repeat once", "1 3", repeat(1), "1 3"},
 		{"repeat", "0 1 3", repeat(3), "0 1 3 3 4 6 6 7 9"},
@@ -86,7 +86,7 @@ func TestDescribe(t *testing.T) {
 		{"constant", lines(1000), "opportunities   1000\nduration        1 s\nmean            12 Mbit/s\n" +
 			"p5 p50 p95      12 Mbit/s, 12 Mbit/s, 12 Mbit/s over 100 ms\nlongest outage  1 ms\n██████████\n"},
 		{"steps", "100\n200\n200\n300\n300\n300\n350\n350\n", "opportunities   8\nduration        0.35 s\nmean            274.3 kbit/s\n" +
-			"p5 p50 p95      120 kbit/s, 240 kbit/s, 360 kbit/s over 100 ms\nlongest outage  100 ms\n▃▃█\n"},
+			"p5 p50 p95      120 kbit/s, 240 kbit/s, 360 kbit/s over 100 ms\nlongest outage  100 ms\n▂▄█\n"},
 		{"an outage across the end", "500\n550\n1000\n", "opportunities   3\nduration        1 s\nmean            36 kbit/s\n" +
 			"p5 p50 p95      0 bit/s, 0 bit/s, 120 kbit/s over 100 ms\nlongest outage  500 ms\n▁▁▁▁██▁▁▁█\n"},
 		{"shorter than a bin", "0.0025\n", "opportunities   1\nduration        0.0000025 s\nmean            4.8 Gbit/s\n" +

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -196,9 +197,15 @@ func (p profile) every(interval time.Duration) (profile, error) {
 			need -= max(0, left)
 			k, used = k+1, 0
 		}
-		out[i] = step{interval, bits / interval.Seconds()}
+		out[i] = step{interval, tidy(bits / interval.Seconds())}
 	}
 	return out, nil
+}
+
+// tidy cuts off the digits of a sum that are not its own.
+func tidy(rate float64) float64 {
+	r, _ := strconv.ParseFloat(strconv.FormatFloat(rate, 'g', 12, 64), 64)
+	return r
 }
 
 // constant says whether there is only one rate.

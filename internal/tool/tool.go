@@ -202,5 +202,5 @@ func summarize(w io.Writer, name, direction string, s shell.Traffic, drops *tall
 	if s.Late.Packets > 0 {
 		fmt.Fprintf(w, ", %d more than 1 ms late", s.Late.Packets)
 	}
-	fmt.Fprintf(w, "; at most %.3f ms late\n", float64(s.Late.Max)/1e6)
+	fmt.Fprintf(w, "; at most %.3f ms late (99 %%: %.3f ms)\n", float64(s.Late.Max)/1e6, float64(s.Late.Quantile(0.99))/1e6)
 }

@@ -428,18 +428,18 @@ func TestSummary(t *testing.T) {
 		drops   []string
 		want    string
 	}{
-		{"nothing", shell.Traffic{}, nil, "0 packets in (0 bytes), 0 out (0 bytes); at most 0.000 ms late"},
-		{"all out", traffic(3, 3, 0), nil, "3 packets in (300 bytes), 3 out (300 bytes); at most 1.235 ms late"},
+		{"nothing", shell.Traffic{}, nil, "0 packets in (0 bytes), 0 out (0 bytes); at most 0.000 ms late (99 %: 0.000 ms)"},
+		{"all out", traffic(3, 3, 0), nil, "3 packets in (300 bytes), 3 out (300 bytes); at most 1.235 ms late (99 %: 0.000 ms)"},
 		{"some dropped", traffic(5, 2, 0), []string{"random loss", "link off", "random loss"},
-			"5 packets in (500 bytes), 2 out (200 bytes), 2 dropped (random loss), 1 dropped (link off); at most 1.235 ms late"},
+			"5 packets in (500 bytes), 2 out (200 bytes), 2 dropped (random loss), 1 dropped (link off); at most 1.235 ms late (99 %: 0.000 ms)"},
 		{"some left", traffic(5, 2, 0), []string{"link off"},
-			"5 packets in (500 bytes), 2 out (200 bytes), 1 dropped (link off), 2 not delivered in time; at most 1.235 ms late"},
+			"5 packets in (500 bytes), 2 out (200 bytes), 1 dropped (link off), 2 not delivered in time; at most 1.235 ms late (99 %: 0.000 ms)"},
 		{"some late",
 			shell.Traffic{PacketsIn: 1, BytesIn: 2, PacketsOut: 1, BytesOut: 2, Late: shell.Lateness{Packets: 1, Max: 2e6}},
 			nil,
-			"1 packets in (2 bytes), 1 out (2 bytes), 1 more than 1 ms late; at most 2.000 ms late"},
+			"1 packets in (2 bytes), 1 out (2 bytes), 1 more than 1 ms late; at most 2.000 ms late (99 %: 0.000 ms)"},
 		{"some refused", traffic(5, 5, 4), nil,
-			"5 packets in (500 bytes), 5 out (500 bytes), 4 refused by the kernel; at most 1.235 ms late"},
+			"5 packets in (500 bytes), 5 out (500 bytes), 4 refused by the kernel; at most 1.235 ms late (99 %: 0.000 ms)"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			var drops tally
