@@ -156,6 +156,9 @@ func run() error {
 	}
 	compare(bbr, "gm-loss uplink 0.01 against gm-delay 0 --no-offload", "loss", "plain", 3)
 	compare(bbr, "gm-loss uplink 0.01 against its own --no-offload", "loss", "plain loss", 3)
+	if err := b.link(row, client); err != nil {
+		return err
+	}
 	rows.Flush()
 	return nil
 }
@@ -196,17 +199,26 @@ func (b *bench) measure(args []string) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	m := regexp.MustCompile(`([\d.]+) Mbits?/s(?:ec.*receiver)?`).FindAllStringSubmatch(out, -1)
-	if m == nil {
+	rate := goodput(out)
+	if rate == 0 {
 		return 0, fmt.Errorf("no goodput in %q", out)
 	}
-	rate, err := strconv.ParseFloat(m[len(m)-1][1], 64)
 	fmt.Printf("%8.0f Mbit/s  %s\n", rate, strings.Join(args, " "))
-	return rate, err
+	return rate, nil
+}
+
+// goodput is what iperf3 or the probe says at its end, in Mbit/s, or 0.
+func goodput(out string) float64 {
+	m := regexp.MustCompile(`([\d.]+) Mbits?/s(?:ec.*receiver)?`).FindAllStringSubmatch(out, -1)
+	if m == nil {
+		return 0
+	}
+	rate, _ := strconv.ParseFloat(m[len(m)-1][1], 64)
+	return rate
 }
 
 func (b *bench) host(args ...string) (string, error) {
-	out, err := exec.Command("probe", append([]string{"enter", "host", b.pid, b.tid}, args...)...).CombinedOutput()
+	out, err := b.command(args...).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("%v: %w\n%s", args, err, out)
 	}

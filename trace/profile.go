@@ -127,7 +127,7 @@ const mostRepeated = 2_000_000
 func (s *Schedule) profile(interval time.Duration) (profile, error) {
 	period := s.Period()
 	n := max(1, (period+interval/2)/interval)
-	if n > most {
+	if n > mostSteps {
 		return nil, errTooFine
 	}
 	p := make(profile, n)
@@ -143,7 +143,7 @@ func (s *Schedule) profile(interval time.Duration) (profile, error) {
 }
 
 var (
-	errTooFine = errors.New("more than 50 million intervals\nhint: give a longer one with --interval")
+	errTooFine = errors.New("more than 10 million intervals\nhint: give a longer one with --interval")
 	errTooFast = errors.New("in some interval the rate is above 1 Tbit/s\nhint: give a longer one with --interval")
 )
 
@@ -175,7 +175,7 @@ func partEnd(period time.Duration, i, n int) time.Duration {
 func (p profile) every(interval time.Duration) (profile, error) {
 	length := p.length()
 	n := int64(max(1, (length+interval/2)/interval))
-	if n > most {
+	if n > mostSteps {
 		return nil, errTooFine
 	}
 	if p.equal() == interval {

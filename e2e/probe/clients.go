@@ -205,6 +205,7 @@ func tcp(args []string) error {
 	check := f.Bool("check", false, "")
 	cc := f.String("cc", "", "")
 	ecn := f.Bool("ecn", false, "")
+	bins := f.Duration("bins", 0, "") // what arrives in each such time, of a reverse flow
 	f.Parse(args)
 	if *ecn { // of this container's own network
 		if err := os.WriteFile("/proc/sys/net/ipv4/tcp_ecn", []byte("1"), 0); err != nil {
@@ -236,7 +237,7 @@ func tcp(args []string) error {
 		verdict = compare(h.Sum(nil), streamSum(*n).Sum(nil))
 	case *reverse:
 		fmt.Fprintf(c, "flood %d\n", *lasts)
-		if moved, err = io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{c}, buf); err != nil {
+		if moved, err = io.CopyBuffer(struct{ io.Writer }{&binned{every: *bins}}, struct{ io.Reader }{c}, buf); err != nil {
 			return err
 		}
 	case *check:
@@ -269,6 +270,28 @@ func tcp(args []string) error {
 	took := time.Since(start).Seconds()
 	fmt.Printf("%d bytes in %.3f s, %.1f Mbit/s%s\n", moved, took, float64(moved)*8/took/1e6, verdict)
 	return nil
+}
+
+// binned says how much is written to it in each time.
+type binned struct {
+	every time.Duration
+	end   time.Time
+	n     int
+}
+
+func (b *binned) Write(p []byte) (int, error) {
+	if b.every > 0 {
+		for now := time.Now(); now.After(b.end); {
+			if b.end.IsZero() {
+				b.end = now
+			} else {
+				fmt.Println("bin", b.n)
+			}
+			b.n, b.end = 0, b.end.Add(b.every)
+		}
+		b.n += len(p)
+	}
+	return len(p), nil
 }
 
 func compare(a, b []byte) string {

@@ -132,9 +132,6 @@ func (g *Grammar) Help(w io.Writer) error {
 	fmt.Fprintf(w, "Usage: %s %s\n\n%s\n\nOptions:\n", g.Name, g.Usage, g.About)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, f := range k.Model.Flags {
-		if f.Hidden {
-			continue
-		}
 		name := "    --" + f.Name
 		if f.Short != 0 {
 			name = "-" + string(f.Short) + ", --" + f.Name

@@ -20,9 +20,9 @@ import (
 type LinkTool struct {
 	Once bool `help:"End when a trace ends, in place of repeating it."`
 
-	UplinkQueue       string `placeholder:"TYPE" help:"Queue of the uplink: infinite (the default), droptail, drophead, codel, pie, fq_codel, red."`
-	DownlinkQueue     string `placeholder:"TYPE" help:"Queue of the downlink."`
-	UplinkQueueArgs   string `placeholder:"ARGS" help:"Its arguments: packets=100, bytes=60000, ms=100, bdp=1 and rtt=40, target=5, ecn, ..."`
+	UplinkQueue       string `placeholder:"TYPE" help:"Its queue: infinite (the default), droptail, drophead, codel, pie, fq_codel, red."`
+	DownlinkQueue     string `placeholder:"TYPE" help:"Likewise for the downlink."`
+	UplinkQueueArgs   string `placeholder:"ARGS" help:"Its arguments: packets=100, bytes=60000, ms=100, target=5, ecn, ..."`
 	DownlinkQueueArgs string `placeholder:"ARGS" help:"Likewise for the downlink."`
 
 	UplinkDelay   string `placeholder:"DELAY" help:"One-way propagation delay behind the uplink's queue."`
@@ -36,11 +36,11 @@ type LinkTool struct {
 	DownlinkPcap string `placeholder:"FILE" help:"Likewise the downlink."`
 	Events       string `placeholder:"FILE" help:"Write every arrival, drop and departure as JSON lines."`
 
-	MeterUplink        bool `hidden:""`
-	MeterDownlink      bool `hidden:""`
-	MeterUplinkDelay   bool `hidden:""`
-	MeterDownlinkDelay bool `hidden:""`
-	MeterAll           bool `hidden:""`
+	MeterUplink        bool `help:"Accepted for mahimahi's scripts: this version draws no meters."`
+	MeterDownlink      bool `help:"Likewise."`
+	MeterUplinkDelay   bool `help:"Likewise."`
+	MeterDownlinkDelay bool `help:"Likewise."`
+	MeterAll           bool `help:"Likewise."`
 
 	Seeded
 	Common
@@ -71,7 +71,7 @@ func (o *LinkTool) Grammar() *cli.Grammar {
 		Examples: []string{
 			"gm-link up.trace down.trace -- curl https://example.org",
 			"gm-link 12Mbps 720kbit --uplink-delay=20 --downlink-delay=20",
-			`gm-link 20Mbps 20Mbps --uplink-queue=droptail --uplink-queue-args="bdp=1, rtt=40" -- iperf3 -c 192.0.2.1`,
+			"gm-link 20Mbps 20Mbps --uplink-queue=codel --uplink-queue-args=packets=1000 -- iperf3 -c 192.0.2.1",
 			"gm-link up.trace down.trace --once --uplink-log=up.log -- ./test",
 		},
 		Options: o,

@@ -52,7 +52,7 @@ type Common struct {
 	Linger    string `placeholder:"TIME" default:"5s" help:"After the command's end deliver what it sent, for at most TIME (5s)."`
 	Contain   bool   `help:"Give the command a PID namespace: nothing that it starts outlives the tool."`
 	NoOffload bool   `help:"Carry one packet per read and write: slower, with the rhythm of single packets."`
-	Precise   bool   `help:"Spin through the last 300 us before a departure: to the microsecond, at the cost of a CPU."`
+	Precise   bool   `help:"Spin through the last 300 us before a departure: exact, at the cost of a CPU."`
 	Verbose   bool   `short:"v" help:"Say the seed, and at the end what was carried, on standard error."`
 	cli.Standard
 	linger time.Duration

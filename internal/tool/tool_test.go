@@ -25,6 +25,7 @@ var tools = map[string]func() Tool{
 	"gm-loss":         func() Tool { return new(Loss) },
 	"gm-onoff":        func() Tool { return new(OnOff) },
 	"gm-intermittent": func() Tool { return new(Intermittent) },
+	"gm-link":         func() Tool { return new(LinkTool) },
 }
 
 // usages are the ends of the hints about too few arguments.
@@ -33,6 +34,7 @@ var usages = map[string]string{
 	"gm-loss":         "uplink|downlink|both RATE [COMMAND...]",
 	"gm-onoff":        "uplink|downlink|both MEAN-ON MEAN-OFF [COMMAND...]",
 	"gm-intermittent": "uplink|downlink|both ON OFF [COMMAND...]",
+	"gm-link":         "UPLINK DOWNLINK [COMMAND...]",
 }
 
 // fill splits a command line, whose first word is the tool, and makes the tool of it as Main does.
@@ -102,7 +104,7 @@ func TestWrongUsage(t *testing.T) {
 			row{name + " --bogus", "unknown flag --bogus", "see " + name + " --help; options of a command come after it"},
 		)
 	}
-	for _, good := range []string{"gm-delay 5", "gm-loss uplink 0.1", "gm-onoff both 1 1", "gm-intermittent both 1 1"} {
+	for _, good := range []string{"gm-delay 5", "gm-loss uplink 0.1", "gm-onoff both 1 1", "gm-intermittent both 1 1", "gm-link 1Mbps 1Mbps"} {
 		rows = append(rows, row{good + " --linger=x ls", `linger "x" is not a duration`, seconds},
 			row{good + " --linger -1 ls", `linger "-1" is negative`, seconds})
 	}
@@ -129,7 +131,7 @@ func TestCommandsThatCannotRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, line := range map[string]string{"gm-delay": "5", "gm-loss": "both 0", "gm-onoff": "both 1 1",
-		"gm-intermittent": "both 1 1"} {
+		"gm-intermittent": "both 1 1", "gm-link": "1Mbps 1Mbps"} {
 		for _, row := range []struct {
 			name, command string
 			status        int
@@ -219,6 +221,12 @@ func flags(of reflect.Type) (out []string) {
 
 // An example works as it is written, but for its command.
 func TestExamples(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, name := range []string{"up.trace", "down.trace"} {
+		if err := os.WriteFile(name, []byte("1\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for name, tool := range tools {
 		for _, e := range tool().Grammar().Examples {
 			t.Run(e, func(t *testing.T) {

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// link measures gm-link.
+func (b *bench) link(row func(what, figure, wanted string, ok bool), client func(to, congestion string) []string) error {
+	free, err := b.measure(append([]string{"gm-delay", "0"}, client(outside, cubic)...))
+	if err != nil {
+		return err
+	}
+	for _, r := range []struct {
+		rate  string
+		mbit  float64
+		least float64
+	}{{"12Mbps", 12, 0.94}, {"96Mbps", 96, 0.94}, {"480Mbps", 480, 0.94}, {"960Mbps", 960, 0.94}, {"1920Mbps", 1920, 0.94}, {"4.8Gbit", 4800, 0.85}} {
+		out, err := b.host("gm-link", r.rate, r.rate, "probe", "tcp", "-time", "5s", "-cc", cubic, outside)
+		if err != nil {
+			return err
+		}
+		got := goodput(out)
+		want := r.least * r.mbit
+		if r.mbit == 4800 {
+			want = min(want, free)
+		}
+		row("gm-link "+r.rate+" "+r.rate+", goodput", fmt.Sprintf("%.1f %%", 100*got/r.mbit), fmt.Sprintf(">= %.0f %%", 100*want/r.mbit), got >= want)
+	}
+
+	dir, err := os.MkdirTemp("", "gomahi-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	trace := filepath.Join(dir, "960")
+	if err := os.WriteFile(trace, []byte(strings.Repeat("1\n", 80)), 0o644); err != nil {
+		return err
+	}
+	for _, link := range []string{trace, "960Mbps"} {
+		good, n, err := b.steady(link)
+		if err != nil {
+			return err
+		}
+		what := "rate"
+		if link == trace {
+			what = "trace"
+		}
+		row("one minute at 960 Mbit/s, "+what+": 100 ms within 3 %", fmt.Sprintf("%.1f %% of %d", 100*good, n), ">= 99 %", good >= 0.99)
+	}
+
+	up, down := filepath.Join(dir, "up"), filepath.Join(dir, "down")
+	logs := []string{"--uplink-log=" + up, "--downlink-log=" + down}
+	c := b.command(append(append([]string{"gm-link", "1Gbps", "1Gbps"}, logs...), "sleep", "10")...)
+	if err := c.Run(); err != nil {
+		return err
+	}
+	cpu := (c.ProcessState.UserTime() + c.ProcessState.SystemTime()).Seconds()
+	row("idle gm-link 1Gbps 1Gbps with logs, 10 s", fmt.Sprintf("%.3f s of CPU", cpu), "< 0.05 s", cpu < 0.05)
+
+	var with, without []float64
+	for range 5 {
+		for _, l := range []struct {
+			options []string
+			to      *[]float64
+		}{{nil, &without}, {logs, &with}} {
+			args := append([]string{"gm-link", "1Gbps", "1Gbps", "-v"}, l.options...)
+			out, err := b.host(append(args, "probe", "tcp", "-time", "3s", "-cc", cubic, outside)...)
+			if err != nil {
+				return err
+			}
+			m := regexp.MustCompile(`uplink: .*\(99 %: ([\d.]+) ms\)`).FindStringSubmatch(out)
+			if m == nil {
+				return fmt.Errorf("no lateness in %q", out)
+			}
+			late, _ := strconv.ParseFloat(m[1], 64)
+			*l.to = append(*l.to, late)
+		}
+	}
+	a, z := median(with), median(without)
+	row("p99 lateness at 1 Gbit/s with logs against without", fmt.Sprintf("%.3f of %.3f ms", a, z), "<= 115 %", a <= 1.15*z)
+	return nil
+}
+
+// steady says in which part of all 100 ms what the receiver counts is as much as the link carries, to 3 %.
+func (b *bench) steady(link string) (good float64, n int, err error) {
+	out, err := b.host("gm-link", link, link, "probe", "tcp", "-reverse", "-time", "60s", "-bins", "100ms", "-cc", cubic, outside)
+	if err != nil {
+		return 0, 0, err
+	}
+	const want = 960e6 / 8 / 10 * 1448 / 1500
+	for _, m := range regexp.MustCompile(`bin (\d+)`).FindAllStringSubmatch(out, -1)[20:] { // after slow start
+		v, _ := strconv.ParseFloat(m[1], 64)
+		if math.Abs(v/want-1) <= 0.03 {
+			good++
+		}
+		n++
+	}
+	return good / float64(n), n, nil
+}
+
+func (b *bench) command(args ...string) *exec.Cmd {
+	return exec.Command("probe", append([]string{"enter", "host", b.pid, b.tid}, args...)...)
+}
