@@ -43,19 +43,22 @@ lint: ## check the form of the code, and known vulnerabilities where their list 
 
 bench: build ## measure, and print a table of ratios within this run
 	$(GO) build -trimpath -o bin/bench ./bench
-	$(GO) test -run '^$$' -bench . -benchtime 200ms ./packet ./effects ./shell
+	$(GO) test -run '^$$' -bench . -benchtime 200ms ./packet ./effects/... ./shell
 	PATH="$(CURDIR)/bin:$$PATH" bin/bench $(BENCH)
 
-install: build ## install programs and manual pages (PREFIX=/usr/local)
+install: build ## install programs, manual pages and traces (PREFIX=/usr/local)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man7
 	install -m 755 $(addprefix bin/,$(TOOLS)) $(DESTDIR)$(PREFIX)/bin
 	install -m 644 $(filter %.1,$(PAGES)) $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 $(filter %.7,$(PAGES)) $(DESTDIR)$(PREFIX)/share/man/man7
+	install -d $(DESTDIR)$(PREFIX)/share/gomahi/traces
+	install -m 644 traces/* $(DESTDIR)$(PREFIX)/share/gomahi/traces
 
 uninstall: ## remove what install installed
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(TOOLS))
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/share/man/man1/,$(notdir $(filter %.1,$(PAGES))))
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/share/man/man7/,$(notdir $(filter %.7,$(PAGES))))
+	rm -rf $(DESTDIR)$(PREFIX)/share/gomahi
 
 clean: ## remove what was built
 	rm -rf bin

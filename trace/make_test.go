@@ -88,7 +88,7 @@ func TestMakeSeed(t *testing.T) {
 			}
 			return written(t, got)
 		}
-		if made(7) != made(7) {
+		if one, again := made(7), made(7); one != again {
 			t.Errorf("%s: one seed, two traces", args)
 		}
 		if made(7) == made(8) {

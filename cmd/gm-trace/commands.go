@@ -2,10 +2,13 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -42,10 +45,17 @@ func (o *shared) base() *shared { return o }
 // put writes where it is asked to. Nothing is written before all of it is known.
 func (o *shared) put(data []byte) error {
 	if o.Output == "" || o.Output == "-" {
-		_, err := o.stdout.Write(data)
-		return err
+		if _, err := o.stdout.Write(data); err != nil {
+			return fmt.Errorf("writing standard output: %w\nhint: is there room, and is the reader still there?", err)
+		}
+		return nil
 	}
-	return os.WriteFile(o.Output, data, 0o666)
+	err := os.WriteFile(o.Output, data, 0o666)
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return fmt.Errorf("writing %s: %w\nhint: is there such a directory, and may you write there?", o.Output, p.Err)
+	}
+	return err
 }
 
 // open opens argument i, standard input if it is - or missing.
@@ -121,7 +131,7 @@ func (o *makes) do(out *bytes.Buffer) error {
 
 type convert struct {
 	From     string `placeholder:"FORMAT" help:"What is read: mahimahi, mbps, csv, pensieve, phantomlink or fcc (guessed)."`
-	To       string `placeholder:"FORMAT" default:"mahimahi" help:"What is written: mahimahi (which is usual), mbps, csv, pensieve or phantomlink."`
+	To       string `placeholder:"FORMAT" default:"mahimahi" help:"What is written: any of these but fcc (mahimahi)."`
 	Interval string `placeholder:"TIME" help:"What a line of mbps stands for (1ms), and each rate made of a schedule (100ms)."`
 	Fine     bool   `help:"Times of schedules to the nanosecond, which the original cannot read."`
 	shared
@@ -184,13 +194,11 @@ func (o *repeat) do(out *bytes.Buffer) error {
 type join struct{ shared }
 
 func (o *join) do(out *bytes.Buffer) error {
+	if first := slices.Index(o.Args, "-"); first >= 0 && slices.Contains(o.Args[first+1:], "-") {
+		return cli.Usagef("name one - and the others as files", "standard input can be read only once")
+	}
 	var all []*trace.Schedule
-	for i, arg := range o.Args {
-		for _, before := range o.Args[:i] {
-			if arg == "-" && before == "-" {
-				return cli.Usagef("name one - and the others as files", "standard input can be read only once")
-			}
-		}
+	for i := range o.Args {
 		s, err := o.load(i)
 		if err != nil {
 			return err

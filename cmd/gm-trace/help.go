@@ -22,7 +22,8 @@ The manual: man gm-trace
 // overview is the help of all commands together.
 func overview() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Usage: gm-trace COMMAND ...\n\nMake, convert, change and describe traces: files that say when a link may deliver.\n\nCommands:\n")
+	b.WriteString("Usage: gm-trace COMMAND ...\n\n" +
+		"Make, convert, change and describe traces: files that say when a link may deliver.\n\nCommands:\n")
 	for _, c := range commands() {
 		fmt.Fprintf(&b, "  %-8s %s\n", c.name, strings.SplitN(c.about, ".", 2)[0])
 	}

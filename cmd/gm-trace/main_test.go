@@ -42,7 +42,7 @@ func TestRun(t *testing.T) {
 		{"convert", "", "convert rates --from mbps", "1\n1\n2\n"},
 		{"convert, guessed", "24\n12\n", "convert", "1\n1\n2\n"},
 		{"convert to rates", four, "convert --to mbps --interval 2ms", "12\n12\n"},
-		{"convert finely", "8\n7\n", "convert --from mbps --interval 1.5ms --fine", "1.5\n3\n"},
+		{"convert finely", "8\n8\n", "convert --from mbps --interval 1.5ms --fine", "1.5\n3\n"},
 		{"cut", "", "cut 2ms 0.004 a", "1\n2\n"},
 		{"cut standard input", four, "cut 2ms 4ms", "1\n2\n"},
 		{"scale", "", "scale 0.5 a", "2\n4\n"},
@@ -88,7 +88,7 @@ func TestRun(t *testing.T) {
 			"is it a file? there is none of that name here; a rate needs a unit: 12Mbps"},
 		{"bad seconds", "make constant 12Mbps --seconds 0", 2, "0 seconds is no length for a trace", "from 0.001 to 1000000000"},
 		{"no seconds", "make constant 12Mbps --seconds NaN", 2, "NaN seconds is no length for a trace", "from 0.001 to 1000000000"},
-		{"a bad seed", "make constant 12Mbps --seed -1", 2, `--seed: expected a valid 64 bit uint but got "-1"`,
+		{"a bad seed", "make constant 12Mbps --seed=-1", 2, `--seed: expected a valid 64 bit uint but got "-1"`,
 			"see gm-trace make --help"},
 		{"not one packet", "make constant 1kbps --seconds 1", 1, "there is not one opportunity in all this time",
 			"give a higher rate or a longer time"},
@@ -102,18 +102,30 @@ func TestRun(t *testing.T) {
 		{"join standard input twice", "join - -", 2, "standard input can be read only once", "name one - and the others as files"},
 		{"a picture of no kind", "plot a -o a.gif", 2, `"a.gif" names no kind of picture`, "give a name that ends in .svg or .png"},
 		{"too fine a picture", "plot a --bin 1us", 2, "more than 1000 bins", "give a longer --bin"},
-		{"a place that is not there", "scale 1 a -o no/such", 1, "open no/such: no such file or directory", ""},
+		{"a place that is not there", "scale 1 a -o no/such", 1, "writing no/such: no such file or directory", "is there such a directory, and may you write there?"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			status, stdout, stderr := call("", row.line)
-			want := "gm-trace: error: " + row.problem + "\n"
-			if row.hint != "" {
-				want += "gm-trace: hint: " + row.hint + "\n"
-			}
+			want := "gm-trace: error: " + row.problem + "\ngm-trace: hint: " + row.hint + "\n"
 			if status != row.status || stdout != "" || stderr != want {
 				t.Errorf("status %d, want %d\n%s%s\nwant\n%s", status, row.status, stdout, stderr, want)
 			}
 		})
+	}
+}
+
+func TestWriteError(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Close()
+	w.Close()
+	var stderr bytes.Buffer
+	status := run([]string{"make", "constant", "1Mbps"}, nil, w, &stderr)
+	if got := stderr.String(); status != 1 || !strings.HasPrefix(got, "gm-trace: error: writing standard output: ") ||
+		!strings.HasSuffix(got, "\ngm-trace: hint: is there room, and is the reader still there?\n") {
+		t.Errorf("status %d\n%s", status, got)
 	}
 }
 
