@@ -114,8 +114,8 @@ func await(pid, only int, tell func(unix.WaitStatus)) error {
 	}
 }
 
-// stillStopped says whether a stopped process is so for longer than a moment. Ctrl-Z stops us together with the command;
-// when the job goes on, we may see its stop before it has been continued.
+// stillStopped says whether a stopped process is so for longer than a moment. A SIGSTOP to the whole job stops us
+// together with the command; when the job goes on, we may see its stop before it has been continued.
 func stillStopped(pid int) bool {
 	time.Sleep(20 * time.Millisecond)
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))

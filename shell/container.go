@@ -354,16 +354,15 @@ func (c *container) serve() (status unix.WaitStatus, err error) {
 }
 
 // stop makes the shell that started us see that its job has stopped, as without us. But a contained command's stop that
-// came with our own, by Ctrl-Z, is known to us only after the job goes on; the signal that says so may be a moment late.
+// came with our own, a SIGSTOP to all, is known to us only after the job goes on; the signal that says so may be late.
 func (c *container) stop(at int64) {
-	for wait := time.After(20 * time.Millisecond); ; {
+	for wait := c.Contain; wait; {
 		select {
 		case s := <-c.signals:
 			c.signal(s)
-			continue
-		case <-wait:
+		case <-time.After(20 * time.Millisecond):
+			wait = false
 		}
-		break
 	}
 	if at > c.goesOn {
 		c.stopped = true
@@ -418,36 +417,4 @@ func (c *container) signal(s arrival) {
 	case !s.kernel && c.pid != 0:
 		unix.Kill(c.pid, s.signal)
 	}
-}
-
-// check says what this process lacks to build containers.
-func check() error {
-	h := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var d [2]unix.CapUserData
-	if err := unix.Capget(&h, &d[0]); err != nil {
-		return fmt.Errorf("asking for capabilities: %w", err)
-	}
-	var missing []string
-	for _, c := range []struct {
-		bit  int
-		name string
-	}{{unix.CAP_NET_ADMIN, "CAP_NET_ADMIN"}, {unix.CAP_SYS_ADMIN, "CAP_SYS_ADMIN"}} {
-		if d[0].Effective&(1<<c.bit) == 0 {
-			missing = append(missing, c.name)
-		}
-	}
-	switch {
-	case len(missing) == 2:
-		return errors.New("cannot make network namespaces and devices: this process has neither CAP_NET_ADMIN nor " +
-			"CAP_SYS_ADMIN\nhint: run it as root (sudo), or in a container started with " +
-			"--cap-add NET_ADMIN --cap-add SYS_ADMIN --device /dev/net/tun")
-	case len(missing) == 1:
-		return fmt.Errorf("cannot make network namespaces and devices: this process lacks %s\nhint: start the "+
-			"container with --cap-add %s", missing[0], missing[0][len("CAP_"):])
-	}
-	if _, err := os.Stat("/dev/net/tun"); err != nil {
-		return errors.New("cannot make packet devices: there is no /dev/net/tun\nhint: in a container, start it with " +
-			"--device /dev/net/tun; elsewhere, \"modprobe tun\"")
-	}
-	return nil
 }

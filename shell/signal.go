@@ -10,9 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// relayed are the signals that we pass on to the command.
+// relayed are the signals that we pass on to the command. Ctrl-Z is among them because we stop when the command has
+// stopped: a shell that saw us stop first would read the terminal together with a command that is yet to.
 var relayed = []unix.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGUSR1, unix.SIGUSR2,
-	unix.SIGALRM, unix.SIGCONT}
+	unix.SIGALRM, unix.SIGTSTP, unix.SIGCONT}
 
 // arrival is a signal that came to this process.
 type arrival struct {

@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"sync"
 	"syscall"
 	"time"
 
@@ -204,8 +205,9 @@ func tcp(args []string) error {
 	reverse := f.Bool("reverse", false, "")
 	check := f.Bool("check", false, "")
 	cc := f.String("cc", "", "")
+	flows := f.Int("flows", 0, "")    // that many at once, into here, and
+	bins := f.Duration("bins", 0, "") // what arrives in each such time
 	ecn := f.Bool("ecn", false, "")
-	bins := f.Duration("bins", 0, "") // what arrives in each such time, of a reverse flow
 	f.Parse(args)
 	if *ecn { // of this container's own network
 		if err := os.WriteFile("/proc/sys/net/ipv4/tcp_ecn", []byte("1"), 0); err != nil {
@@ -218,12 +220,15 @@ func tcp(args []string) error {
 		}
 		return err
 	}}
+	start := time.Now()
+	if *flows > 0 {
+		return binned(d, net.JoinHostPort(f.Arg(0), port), *flows, *lasts, *bins)
+	}
 	c, err := d.Dial("tcp", net.JoinHostPort(f.Arg(0), port))
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	start := time.Now()
 	var moved int64
 	verdict := ""
 	buf := make([]byte, 256<<10)
@@ -237,7 +242,7 @@ func tcp(args []string) error {
 		verdict = compare(h.Sum(nil), streamSum(*n).Sum(nil))
 	case *reverse:
 		fmt.Fprintf(c, "flood %d\n", *lasts)
-		if moved, err = io.CopyBuffer(struct{ io.Writer }{&binned{every: *bins}}, struct{ io.Reader }{c}, buf); err != nil {
+		if moved, err = io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{c}, buf); err != nil {
 			return err
 		}
 	case *check:
@@ -272,26 +277,44 @@ func tcp(args []string) error {
 	return nil
 }
 
-// binned says how much is written to it in each time.
-type binned struct {
-	every time.Duration
-	end   time.Time
-	n     int
-}
-
-func (b *binned) Write(p []byte) (int, error) {
-	if b.every > 0 {
-		for now := time.Now(); now.After(b.end); {
-			if b.end.IsZero() {
-				b.end = now
-			} else {
-				fmt.Println("bin", b.n)
-			}
-			b.n, b.end = 0, b.end.Add(b.every)
+// binned receives several flows, and says how many bytes of them this machine's TCP has received in each time. The
+// kernel's count is taken, so that it does not matter how soon this program comes to read.
+func binned(d net.Dialer, to string, flows int, lasts, every time.Duration) error {
+	var all sync.WaitGroup
+	var conns []syscall.RawConn
+	for range flows {
+		c, err := d.Dial("tcp", to)
+		if err != nil {
+			return err
 		}
-		b.n += len(p)
+		raw, err := c.(*net.TCPConn).SyscallConn()
+		if err != nil {
+			return err
+		}
+		conns = append(conns, raw)
+		fmt.Fprintf(c, "flood %d\n", lasts)
+		all.Go(func() {
+			io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{c}, make([]byte, 256<<10))
+		})
 	}
-	return len(p), nil
+	var before uint64
+	var since time.Time
+	for end := time.Now().Add(lasts); time.Now().Before(end); time.Sleep(every) {
+		now, sum := time.Now(), uint64(0)
+		for _, c := range conns {
+			c.Control(func(fd uintptr) {
+				if i, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
+					sum += i.Bytes_received
+				}
+			})
+		}
+		if before > 0 {
+			fmt.Printf("bin %.0f\n", float64(sum-before)*every.Seconds()/now.Sub(since).Seconds())
+		}
+		before, since = sum, now
+	}
+	all.Wait()
+	return nil
 }
 
 func compare(a, b []byte) string {
