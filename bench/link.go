@@ -7,8 +7,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // link measures gm-link.
@@ -44,7 +46,12 @@ func (b *bench) link(row func(what, figure, wanted string, ok bool), client func
 		return err
 	}
 	for _, link := range []string{trace, "960Mbps"} {
-		good, n, err := b.steady(link)
+		var good float64
+		var n int
+		stolen, err := quietly(func() (err error) {
+			good, n, err = b.steady(link)
+			return err
+		})
 		if err != nil {
 			return err
 		}
@@ -52,7 +59,8 @@ func (b *bench) link(row func(what, figure, wanted string, ok bool), client func
 		if link == trace {
 			what = "trace"
 		}
-		row("one minute at 960 Mbit/s, "+what+": 100 ms within 3 %", fmt.Sprintf("%.1f %% of %d", 100*good, n), ">= 99 %", good >= 0.99)
+		row("one minute at 960 Mbit/s, "+what+": 100 ms within 3 %", fmt.Sprintf("%.1f %% of %d, CPU stolen %.1f %%",
+			100*good, n, 100*stolen), ">= 99 %", good >= 0.99)
 	}
 
 	up, down := filepath.Join(dir, "up"), filepath.Join(dir, "down")
@@ -71,7 +79,11 @@ func (b *bench) link(row func(what, figure, wanted string, ok bool), client func
 			to      *[]float64
 		}{{nil, &without}, {logs, &with}} {
 			args := append([]string{"gm-link", "1Gbps", "1Gbps", "-v"}, l.options...)
-			out, err := b.host(append(args, "probe", "tcp", "-time", "3s", "-cc", cubic, outside)...)
+			var out string
+			_, err := quietly(func() (err error) {
+				out, err = b.host(append(args, "probe", "tcp", "-time", "3s", "-cc", cubic, outside)...)
+				return err
+			})
 			if err != nil {
 				return err
 			}
@@ -104,6 +116,30 @@ func (b *bench) steady(link string) (good float64, n int, err error) {
 		n++
 	}
 	return good / float64(n), n, nil
+}
+
+// quietly measures up to three times, until the hypervisor gave less than 1 % of the CPUs' time to others: what it takes
+// away shows as lateness. The last measurement is the one that counts.
+func quietly(measure func() error) (stolen float64, err error) {
+	for range 3 {
+		before, start := steal(), time.Now()
+		if err := measure(); err != nil {
+			return 0, err
+		}
+		stolen = (steal() - before).Seconds() / time.Since(start).Seconds() / float64(runtime.NumCPU())
+		if stolen < 0.01 {
+			break
+		}
+	}
+	return stolen, nil
+}
+
+// steal is the time that all CPUs wanted to run and were not let (proc_stat(5), in ticks of 10 ms).
+func steal() time.Duration {
+	b, _ := os.ReadFile("/proc/stat")
+	f := append(strings.Fields(string(b)), make([]string, 9)...)
+	n, _ := strconv.Atoi(f[8])
+	return time.Duration(n) * 10 * time.Millisecond
 }
 
 func (b *bench) command(args ...string) *exec.Cmd {
