@@ -41,7 +41,7 @@ func (s *Spec) control(c Config) control {
 	}
 }
 
-// law is when the next drop follows one at t, RFC 8289 section 5.4.
+// law is when the next drop follows one at t, RFC 8289 section 5.6.
 func (c *control) law(t time.Duration) time.Duration {
 	return t + time.Duration(float64(c.interval)/math.Sqrt(float64(c.count)))
 }
