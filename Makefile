@@ -6,6 +6,7 @@ export CGO_ENABLED := 0
 
 TOOLS := $(notdir $(wildcard cmd/*))
 PAGES := $(wildcard man/*.[17])
+RESTRICTED ?= /proc/sys/kernel/apparmor_restrict_unprivileged_userns
 # The race detector needs a C compiler.
 RACE := $(if $(shell command -v gcc),-race)
 
@@ -23,8 +24,10 @@ demo: build ## a ping behind 50 ms of delay and 10 % loss
 	if command -v ping >/dev/null; then set -- 'ping -c 10 -n $$GM_BASE'; else set -- 'probe ping -c 10 $$GM_BASE'; fi; \
 	echo "$$ gm-delay 50 gm-loss uplink 0.1 sh -c '$$1'"; gm-delay 50 gm-loss uplink 0.1 sh -c "$$1"
 
+# An ordinary user's tests run as root in a user namespace, where they may make the namespaces that they need.
 test: ## run all tests
-	CGO_ENABLED=$(if $(RACE),1,0) $(GO) test $(RACE) -timeout 60m ./...
+	$(GO) build -o bin/ ./e2e/probe
+	CGO_ENABLED=$(if $(RACE),1,0) $(GO) test $(RACE) -timeout 60m $(if $(shell id -u | grep -v '^0$$'),-exec "$(CURDIR)/bin/probe rootly") ./...
 
 fuzz: ## fuzz every fuzz target for a while (FUZZTIME=30s)
 	@set -e; for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
@@ -53,12 +56,18 @@ install: build ## install programs, manual pages and traces (PREFIX=/usr/local)
 	install -m 644 $(filter %.7,$(PAGES)) $(DESTDIR)$(PREFIX)/share/man/man7
 	install -d $(DESTDIR)$(PREFIX)/share/gomahi/traces
 	install -m 644 traces/* $(DESTDIR)$(PREFIX)/share/gomahi/traces
+# Where AppArmor lets only programs with a profile use user namespaces (Ubuntu from 23.10 on).
+	if [ -e $(RESTRICTED) ]; then install -d $(DESTDIR)/etc/apparmor.d && \
+		sed 's|@PREFIX@|$(PREFIX)|g' apparmor/gomahi >$(DESTDIR)/etc/apparmor.d/gomahi && \
+		{ [ -n "$(DESTDIR)" ] || apparmor_parser -r /etc/apparmor.d/gomahi; }; fi
 
 uninstall: ## remove what install installed
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(TOOLS))
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/share/man/man1/,$(notdir $(filter %.1,$(PAGES))))
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/share/man/man7/,$(notdir $(filter %.7,$(PAGES))))
 	rm -rf $(DESTDIR)$(PREFIX)/share/gomahi
+	if [ -e $(DESTDIR)/etc/apparmor.d/gomahi ]; then \
+		[ -n "$(DESTDIR)" ] || apparmor_parser -R /etc/apparmor.d/gomahi; rm -f $(DESTDIR)/etc/apparmor.d/gomahi; fi
 
 clean: ## remove what was built
 	rm -rf bin

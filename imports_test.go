@@ -45,12 +45,13 @@ var mayImport = []struct {
 	{"bench/...", []room{anything}},
 	{"e2e/...", []room{anything}},
 	{"cmd/...", []room{"packet", "tun", "effects/...", "trace", "shell", "gateway", "meter/...", "web/...", "internal/cli",
-		"internal/tool", "internal/graph"}},
-	{"internal/tool", []room{"effects/...", "shell", "packet", "internal/cli", "trace", "meter"}},
+		"internal/tool", "internal/graph", "internal/host"}},
+	{"internal/tool", []room{"effects/...", "shell", "packet", "internal/cli", "internal/host", "trace", "meter"}},
 	{"internal/graph", nil}, // reads logs, which are text
 	{"internal/cli", nil},
+	{"internal/host", nil},
 	{"internal/testutil", nil},
-	{"shell", []room{"tun", "packet"}},
+	{"shell", []room{"tun", "packet", "internal/host"}},
 	{"gateway", []room{"tun", "packet"}},
 	{"effects/queue", []room{"packet"}},
 	{"effects/record", []room{"packet", "trace"}}, // logs of what observers are told

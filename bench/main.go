@@ -156,6 +156,9 @@ func run() error {
 	}
 	compare(bbr, "gm-loss uplink 0.01 against gm-delay 0 --no-offload", "loss", "plain", 3)
 	compare(bbr, "gm-loss uplink 0.01 against its own --no-offload", "loss", "plain loss", 3)
+	if err := b.user(rounds, row); err != nil {
+		return err
+	}
 	if err := b.link(row, client); err != nil {
 		return err
 	}

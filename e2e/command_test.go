@@ -84,8 +84,8 @@ func TestSignals(t *testing.T) {
 		{"contained", []string{"gm-delay", "0", "--contain", "gm-delay", "0"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			file := filepath.Join(t.TempDir(), "signals")
-			cmd := l.host(append(c.tool, "probe", "signals", file)...)
+			file := filepath.Join(temp(t), "signals")
+			cmd := l.run(append(c.tool, "probe", "signals", file)...)
 			cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
@@ -108,7 +108,7 @@ func TestSignals(t *testing.T) {
 func TestDeathBySignal(t *testing.T) {
 	l := newLab(t)
 	for _, s := range []unix.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGQUIT, unix.SIGHUP, unix.SIGKILL, unix.SIGSEGV, unix.SIGABRT} {
-		cmd := l.host("gm-delay", "0", "gm-delay", "0", "sh", "-c", fmt.Sprintf("kill -%d $$; sleep 5", s))
+		cmd := l.run("gm-delay", "0", "gm-delay", "0", "sh", "-c", fmt.Sprintf("kill -%d $$; sleep 5", s))
 		out, err := cmd.CombinedOutput()
 		status := cmd.ProcessState.Sys().(syscall.WaitStatus)
 		if !status.Signaled() || status.Signal() != s || len(out) > 0 {
@@ -135,7 +135,7 @@ func TestIgnored(t *testing.T) {
 		}
 	}
 	// And an ignored one does not end the tool.
-	cmd := l.host("probe", "ignoring", "HUP", "gm-delay", "0", "sleep", "1")
+	cmd := l.run("probe", "ignoring", "HUP", "gm-delay", "0", "sleep", "1")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -207,8 +207,8 @@ func TestCtrlC(t *testing.T) {
 		{"contained", []string{"gm-delay", "0", "--contain", "gm-delay", "0"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			file := filepath.Join(t.TempDir(), "signals")
-			cmd := l.host(append(c.tool, "probe", "signals", file)...)
+			file := filepath.Join(temp(t), "signals")
+			cmd := l.run(append(c.tool, "probe", "signals", file)...)
 			tty := terminal(t, cmd)
 			received(t, file, "ready")
 			tty.Write([]byte{3})
@@ -219,7 +219,7 @@ func TestCtrlC(t *testing.T) {
 			cmd.Wait()
 		})
 	}
-	cmd := l.host("bash", "-c", "for i in 1 2 3; do gm-delay 0 sh -c 'echo round; sleep 5'; done")
+	cmd := l.run("bash", "-c", "for i in 1 2 3; do gm-delay 0 sh -c 'echo round; sleep 5'; done")
 	tty := terminal(t, cmd)
 	tty.expect(t, "round")
 	time.Sleep(100 * time.Millisecond)
@@ -236,7 +236,7 @@ func TestJobControl(t *testing.T) {
 	l := newLab(t)
 	for _, option := range []string{"--contain=false", "--contain"} {
 		t.Run(option, func(t *testing.T) {
-			cmd := l.host("bash", "--norc", "--noprofile", "-i")
+			cmd := l.run("bash", "--norc", "--noprofile", "-i")
 			cmd.Env = append(os.Environ(), "PS1=outer> ", "TERM=dumb")
 			tty := terminal(t, cmd)
 			tty.expect(t, "outer> ")
@@ -286,11 +286,11 @@ func TestJobControl(t *testing.T) {
 // A stop of the job delays what is under way, and is not counted as lateness.
 func TestStopIsNotLate(t *testing.T) {
 	l := newLab(t)
-	out, err := os.CreateTemp(t.TempDir(), "out")
+	out, err := os.CreateTemp(temp(t), "out")
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := l.host("gm-delay", "-v", "20", "probe", "udp", "-n", "200", "-i", "5ms", "-wait", "2s", "192.0.2.1")
+	cmd := l.run("gm-delay", "-v", "20", "probe", "udp", "-n", "200", "-i", "5ms", "-wait", "2s", "192.0.2.1")
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
@@ -321,7 +321,7 @@ func TestStopIsNotLate(t *testing.T) {
 // Packets pass untouched until SIGUSR1.
 func TestPassthrough(t *testing.T) {
 	l := newLab(t)
-	cmd := l.host("env", "MAHIMAHI_PASSTHROUGH_UNTIL_SIGNAL=1", "gm-delay", "40", "sh", "-c",
+	cmd := l.run("env", "MAHIMAHI_PASSTHROUGH_UNTIL_SIGNAL=1", "gm-delay", "40", "sh", "-c",
 		"probe udp -n 20 192.0.2.1; kill -USR1 $PPID; sleep 0.3; probe udp -n 20 192.0.2.1")
 	out := output(t, cmd)
 	first, second, _ := strings.Cut(out, "downlink")
@@ -334,7 +334,7 @@ func TestPassthrough(t *testing.T) {
 // What the command sent is delivered after its end, also what TCP still held; and where there is nothing, nobody waits.
 func TestLinger(t *testing.T) {
 	l := newLab(t)
-	server := filepath.Join(t.TempDir(), "received")
+	server := filepath.Join(temp(t), "received")
 	sink := l.server("probe", "sink", "9100", server)
 	if err := sink.Start(); err != nil {
 		t.Fatal(err)

@@ -44,7 +44,7 @@ func TestKill(t *testing.T) {
 		if i%4 > 1 {
 			args = append([]string{"gm-loss", "both", "0.01"}, args...)
 		}
-		c := l.host(args...)
+		c := l.run(args...)
 		if err := c.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -89,7 +89,7 @@ func TestSixtyLevels(t *testing.T) {
 	}
 	l.unchanged(before)
 	for _, level := range []int{0, 30, 59} {
-		c := l.host(append(chain, "sleep", "1000")...)
+		c := l.run(append(chain, "sleep", "1000")...)
 		c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 		if err := c.Start(); err != nil {
 			t.Fatal(err)
@@ -123,7 +123,7 @@ func TestContain(t *testing.T) {
 	l := newLab(t)
 	marker := fmt.Sprintf("1000.%d", os.Getpid())
 	for _, end := range []string{"true", "kill -KILL $$"} {
-		l.host("gm-delay", "0", "--contain", "sh", "-c", "(setsid sleep "+marker+" &); nohup sleep "+marker+" >/dev/null & "+end).Run()
+		l.run("gm-delay", "0", "--contain", "sh", "-c", "(setsid sleep "+marker+" &); nohup sleep "+marker+" >/dev/null & "+end).Run()
 		eventually(t, 5*time.Second, func() error {
 			all, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 			for _, f := range all {

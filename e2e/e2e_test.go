@@ -5,9 +5,12 @@ package e2e
 import (
 	"bufio"
 	"bytes"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -20,28 +23,62 @@ import (
 // bin is where the programs under test are.
 var bin string
 
+// The tests run twice: as root, and once more as an ordinary user, for whom the tools go another way. That run has
+// asUserVar in its environment.
+const (
+	asUserVar = "GOMAHI_TEST_AS_USER"
+	user      = 12345
+)
+
+var asUser = os.Getenv(asUserVar) != ""
+
 func TestMain(m *testing.M) {
-	os.Exit(func() int {
-		dir, err := os.MkdirTemp("", "gomahi-e2e-")
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
+	status := prepared(m.Run)
+	if status == 0 && !asUser && os.Geteuid() == 0 && flag.Lookup("test.list").Value.String() == "" {
+		again := exec.Command("/proc/self/exe", os.Args[1:]...)
+		again.Env = append(os.Environ(), asUserVar+"=1")
+		again.Stdout, again.Stderr = os.Stdout, os.Stderr
+		fmt.Println("once more, as an ordinary user:")
+		if err := again.Run(); err != nil {
+			fmt.Println(err)
+			status = 1
 		}
-		defer os.RemoveAll(dir)
-		os.Chmod(dir, 0o755)
-		build := exec.Command("go", "build", "-o", dir, "gomahi/cmd/...", "gomahi/e2e/probe")
-		build.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := build.CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "%v\n%s", err, out)
-			return 1
+	}
+	os.Exit(status)
+}
+
+// prepared runs the tests with the programs built.
+func prepared(run func() int) int {
+	dir, err := os.MkdirTemp("", "gomahi-e2e-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	os.Chmod(dir, 0o755)
+	build := exec.Command("go", "build", "-o", dir, "gomahi/cmd/...", "gomahi/e2e/probe")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "%v\n%s", err, out)
+		return 1
+	}
+	bin = dir
+	os.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	for _, v := range []string{"GM_BASE", "GM_BASE6", "MAHIMAHI_BASE", "GM_SHELL_PREFIX", "MAHIMAHI_SHELL_PREFIX"} {
+		os.Unsetenv(v)
+	}
+	return run()
+}
+
+// temp is a directory that the user of this run may write to.
+func temp(t testing.TB) string {
+	dir := t.TempDir()
+	for _, d := range []string{dir, filepath.Dir(dir)} {
+		if err := os.Chmod(d, 0o777); err != nil {
+			t.Fatal(err)
 		}
-		bin = dir
-		os.Setenv("PATH", dir+":"+os.Getenv("PATH"))
-		for _, v := range []string{"GM_BASE", "GM_BASE6", "MAHIMAHI_BASE", "GM_SHELL_PREFIX", "MAHIMAHI_SHELL_PREFIX"} {
-			os.Unsetenv(v)
-		}
-		return m.Run()
-	}())
+	}
+	return dir
 }
 
 // lab is a laboratory's processes.
@@ -78,8 +115,16 @@ func newLab(t testing.TB) *lab {
 	return &lab{t, f[0], f[1]}
 }
 
-// host is a command in the host's namespace.
+// host is a command in the host's namespace, as root.
 func (l *lab) host(args ...string) *exec.Cmd { return l.in("host", args) }
+
+// run is a command in the host's namespace, as who this run of the tests is about.
+func (l *lab) run(args ...string) *exec.Cmd {
+	if asUser {
+		args = append([]string{"probe", "as", strconv.Itoa(user)}, args...)
+	}
+	return l.host(args...)
+}
 
 // server is a command in the server's namespace.
 func (l *lab) server(args ...string) *exec.Cmd { return l.in("server", args) }
@@ -91,7 +136,7 @@ func (l *lab) in(where string, args []string) *exec.Cmd {
 // output runs a command on the host, which must succeed, and returns what it wrote to both outputs.
 func (l *lab) output(args ...string) string {
 	l.t.Helper()
-	return output(l.t, l.host(args...))
+	return output(l.t, l.run(args...))
 }
 
 func output(t testing.TB, c *exec.Cmd) string {
@@ -104,7 +149,7 @@ func output(t testing.TB, c *exec.Cmd) string {
 }
 
 // state is what is there on the host: devices, addresses, routes, tables.
-func (l *lab) state() string { return l.output("probe", "state") }
+func (l *lab) state() string { return output(l.t, l.host("probe", "state")) }
 
 // unchanged fails the test unless the host is as it was, soon.
 func (l *lab) unchanged(before string) {
@@ -132,7 +177,7 @@ func eventually(t testing.TB, within time.Duration, f func() error) {
 }
 
 // TestScripts runs testdata/script. In these, "host CMD..." and "server CMD..." run a command in the script's
-// laboratory, "beside host|server CMD..." runs one beside the script, with which it ends, "status N CMD..." wants an exit
+// laboratory, "run CMD..." runs one on the host as who this run is about, who is [user] if not root, "beside host|server CMD..." runs one beside the script, with which it ends, "status N CMD..." wants an exit
 // status, and "unchanged" says that the host is as it was.
 func TestScripts(t *testing.T) {
 	testutil.NeedNamespaces(t)
@@ -151,17 +196,33 @@ func TestScripts(t *testing.T) {
 			}
 		}
 	}
+	dir := temp(t)
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script",
+		Dir:         "testdata/script",
+		WorkdirRoot: dir,
+		Condition: func(cond string) (bool, error) {
+			switch cond {
+			case "user":
+				return asUser, nil
+			}
+			return false, fmt.Errorf("unknown condition %q", cond)
+		},
 		Setup: func(env *testscript.Env) error {
 			l := newLab(env.T().(testing.TB))
 			env.Values[key] = &value{l, l.state()}
 			env.Setenv("PATH", os.Getenv("PATH"))
 			env.Setenv("HOME", env.WorkDir)
-			return nil
+			return os.Chmod(env.WorkDir, 0o777)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"host":   in("host"),
+			"host": in("host"),
+			"run": func(ts *testscript.TestScript, neg bool, args []string) {
+				c := get(ts).run(args...)
+				err := ts.Exec(c.Args[0], c.Args[1:]...)
+				if (err != nil) != neg {
+					ts.Fatalf("%v: %v", args, err)
+				}
+			},
 			"server": in("server"),
 			"beside": func(ts *testscript.TestScript, _ bool, args []string) {
 				c := get(ts).in(args[0], args[1:])
@@ -177,7 +238,7 @@ func TestScripts(t *testing.T) {
 				time.Sleep(300 * time.Millisecond)
 			},
 			"status": func(ts *testscript.TestScript, _ bool, args []string) {
-				c := get(ts).in("host", args[1:])
+				c := get(ts).run(args[1:]...)
 				err := ts.Exec(c.Args[0], c.Args[1:]...)
 				got := 0
 				if e, ok := err.(*exec.ExitError); ok {

@@ -35,6 +35,16 @@ func events(t *testing.T, file string) (out []event) {
 	return out
 }
 
+// toServer runs a tool whose command takes a server's address last, with TCP end to end: for an ordinary user the server
+// is in a sandbox.
+func (l *lab) toServer(args ...string) string {
+	l.t.Helper()
+	if !asUser {
+		return l.output(append(args, "192.0.2.1")...)
+	}
+	return l.output(append([]string{"gm-sandbox", "sh", "-c", `probe serve & sleep 0.3; "$@" $GM_BASE`, "sh"}, args...)...)
+}
+
 // Queues under one Cubic flow over 20 Mbit/s and 40 ms of RTT: those that manage themselves keep the delay near their
 // target, droptail fills what it has.
 func TestQueueingDelay(t *testing.T) {
@@ -52,9 +62,9 @@ func TestQueueingDelay(t *testing.T) {
 		{"red", "packets=200", 0, 80 * time.Millisecond, 0.6},   // it keeps 17 to 50 packets on average, less than a BDP
 	} {
 		t.Run(c.queue+" "+c.args, func(t *testing.T) {
-			file := filepath.Join(t.TempDir(), "events")
-			l.output("gm-delay", "20", "gm-link", "20Mbps", "20Mbps", "--uplink-queue="+c.queue, "--uplink-queue-args="+c.args,
-				"--events="+file, "--seed=1", "probe", "tcp", "-time", "8s", "-cc", "cubic", "192.0.2.1")
+			file := filepath.Join(temp(t), "events")
+			l.toServer("gm-delay", "20", "gm-link", "20Mbps", "20Mbps", "--uplink-queue="+c.queue, "--uplink-queue-args="+c.args,
+				"--events="+file, "--seed=1", "probe", "tcp", "-time", "8s", "-cc", "cubic")
 			var delays []int64
 			drops, last := 0, int64(0)
 			for _, e := range events(t, file) {
@@ -85,10 +95,10 @@ func TestQueueingDelay(t *testing.T) {
 // While packets wait, each leaves exactly its own transmission time after the one before, to the nanosecond.
 func TestRateExact(t *testing.T) {
 	l := newLab(t)
-	file := filepath.Join(t.TempDir(), "events")
+	file := filepath.Join(temp(t), "events")
 	const rate = 96e6
-	l.output("gm-link", "96Mbps", "96Mbps", "--uplink-queue=droptail", "--uplink-queue-args=packets=100", "--events="+file,
-		"probe", "tcp", "-bytes", "20000000", "-check", "192.0.2.1")
+	l.toServer("gm-link", "96Mbps", "96Mbps", "--uplink-queue=droptail", "--uplink-queue-args=packets=100", "--events="+file,
+		"probe", "tcp", "-bytes", "20000000", "-check")
 	for _, link := range []string{"uplink", "downlink"} {
 		free, n, busy := 0.0, 0, 0 // when the link has sent what it has, in ns
 		for _, e := range events(t, file) {
@@ -114,9 +124,9 @@ func TestRateExact(t *testing.T) {
 // A marked packet arrives marked, and the flow slows down without a loss.
 func TestECN(t *testing.T) {
 	l := newLab(t)
-	file := filepath.Join(t.TempDir(), "events")
-	out := l.output("gm-delay", "10", "gm-link", "20Mbps", "20Mbps", "--uplink-queue=codel", "--uplink-queue-args=packets=1000, ecn",
-		"--events="+file, "-v", "probe", "tcp", "-time", "5s", "-cc", "cubic", "-ecn", "192.0.2.1")
+	file := filepath.Join(temp(t), "events")
+	out := l.toServer("gm-delay", "10", "gm-link", "20Mbps", "20Mbps", "--uplink-queue=codel", "--uplink-queue-args=packets=1000, ecn",
+		"--events="+file, "-v", "probe", "tcp", "-time", "5s", "-cc", "cubic", "-ecn")
 	drops, departures := 0, 0
 	var delays []int64
 	for _, e := range events(t, file) {

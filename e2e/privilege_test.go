@@ -10,17 +10,35 @@ import (
 	"gomahi/internal/testutil"
 )
 
-// Whoever may not build containers is told exactly what is missing.
+// Whoever may not build containers and asks for that way all the same is told exactly what is missing.
 func TestMissingPrivilege(t *testing.T) {
-	c := exec.Command("gm-delay", "5", "true")
+	c := exec.Command("gm-delay", "--outside=nat", "5", "true")
 	if os.Geteuid() == 0 {
-		c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: user, Gid: user}}
 	}
 	out, err := c.CombinedOutput()
 	want := "gm-delay: error: cannot make network namespaces and devices: this process has neither CAP_NET_ADMIN nor CAP_SYS_ADMIN\n" +
-		"gm-delay: hint: run it as root (sudo), or in a container started with --cap-add NET_ADMIN --cap-add SYS_ADMIN --device /dev/net/tun\n"
+		"gm-delay: hint: run it as root (sudo), or in a container started with --cap-add NET_ADMIN --cap-add SYS_ADMIN --device /dev/net/tun; gm-doctor tells more\n"
 	if string(out) != want || c.ProcessState.ExitCode() != 125 {
 		t.Errorf("%v, %s", err, out)
+	}
+}
+
+// An ordinary user to whom the packet device is closed is told what opens it, as gm-doctor does.
+func TestClosedDevice(t *testing.T) {
+	l := newLab(t)
+	for _, c := range []struct{ do, says, mend string }{
+		{"chmod 600 /dev/net/tun", "/dev/net/tun is not open to you (mode 0600, owner root)", "chmod 0666 /dev/net/tun"},
+		{"umount /dev/net && mount -t tmpfs none /dev/net", "there is no /dev/net/tun", "tun"},
+	} {
+		output(t, l.host("sh", "-c", c.do))
+		for _, tool := range []string{"gm-delay 1 true", "gm-doctor --quick"} {
+			args := append([]string{"probe", "as", "12345"}, strings.Fields(tool)...)
+			b, _ := l.host(args...).CombinedOutput()
+			if !strings.Contains(string(b), c.says) || !strings.Contains(string(b), c.mend) {
+				t.Errorf("%s, after %s: %s", tool, c.do, b)
+			}
+		}
 	}
 }
 
@@ -28,6 +46,9 @@ func TestMissingPrivilege(t *testing.T) {
 // names it.
 func TestFewPrivileges(t *testing.T) {
 	testutil.NeedNamespaces(t)
+	if asUser {
+		return // it is about root
+	}
 	if _, err := exec.LookPath("setpriv"); err != nil {
 		t.Log("setpriv is not installed: only the missing device is tested")
 	} else {
@@ -38,7 +59,7 @@ func TestFewPrivileges(t *testing.T) {
 			t.Error(out)
 		}
 		out = func() string {
-			b, _ := l.host("setpriv", "--bounding-set", "-sys_admin", "--inh-caps", "-all", "gm-delay", "1", "true").CombinedOutput()
+			b, _ := l.host("setpriv", "--bounding-set", "-sys_admin", "--inh-caps", "-all", "gm-delay", "--outside=nat", "1", "true").CombinedOutput()
 			return string(b)
 		}()
 		if !strings.Contains(out, "lacks CAP_SYS_ADMIN") || !strings.Contains(out, "--cap-add SYS_ADMIN") {

@@ -149,6 +149,9 @@ func TestGarbage(t *testing.T) {
 
 // What NAT cannot translate is dropped and counted, and never leaves with a private source.
 func TestUntranslated(t *testing.T) {
+	if asUser {
+		return // it is about NAT on the host
+	}
 	l := newLab(t)
 	var wg sync.WaitGroup
 	watch := l.server("probe", "count", "eth0", "2s")
@@ -195,8 +198,11 @@ func withChecksums(t *testing.T, packet string) string {
 
 // The host does not become a router for its neighbours.
 func TestNoRouterForNeighbours(t *testing.T) {
+	if asUser {
+		return // it is about NAT on the host
+	}
 	l := newLab(t)
-	hold := l.host("gm-delay", "1", "sleep", "4")
+	hold := l.run("gm-delay", "1", "sleep", "4")
 	if err := hold.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -240,11 +246,11 @@ func TestHundredAtOnce(t *testing.T) {
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
-			out, err := l.host("gm-delay", "1", "sh", "-c", "echo base=$GM_BASE; probe udp -n 20 -wait 3s 192.0.2.1; probe connect [2001:db8:1::1]:9000; sleep 1").CombinedOutput()
+			out, err := l.run("gm-delay", "1", "sh", "-c", "echo base=$GM_BASE; probe udp -n 20 -wait 3s 192.0.2.1; probe connect [2001:db8:1::1]:9000; sleep 1").CombinedOutput()
 			mu.Lock()
 			defer mu.Unlock()
 			base, _, _ := strings.Cut(string(out), "\n")
-			if bases[base] {
+			if bases[base] && !asUser { // a user's is each in a room of its own
 				t.Errorf("two have %s", base)
 			}
 			bases[base] = true
@@ -260,7 +266,7 @@ func TestHundredAtOnce(t *testing.T) {
 // Under a load of 1 Gbit/s of single packets the delay line keeps what it holds small, and does not grow.
 func TestMemory(t *testing.T) {
 	l := newLab(t)
-	c := l.host("gm-delay", "50", "probe", "flood", "-rate", "1000", "-time", "6s", "192.0.2.1")
+	c := l.run("gm-delay", "50", "probe", "flood", "-rate", "1000", "-time", "6s", "192.0.2.1")
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}

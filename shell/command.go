@@ -80,9 +80,14 @@ func LoginShell() string {
 
 // start runs a program from the calling thread, in its namespaces, in our process group and with our terminal. It gets
 // SIGKILL when the thread exits. A file that the kernel has no format for is a shell script, as for execvp(3).
-func start(path string, argv, env []string, cloneflags uintptr) (pid int, err error) {
-	attr := &syscall.ProcAttr{Env: env, Files: []uintptr{0, 1, 2},
-		Sys: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Cloneflags: cloneflags}}
+func start(path string, argv, env []string, sys syscall.SysProcAttr) (pid int, err error) {
+	return startWith([]uintptr{0, 1, 2}, path, argv, env, sys)
+}
+
+// startWith is start with these descriptors in place of the terminal's, numbered from 0.
+func startWith(files []uintptr, path string, argv, env []string, sys syscall.SysProcAttr) (pid int, err error) {
+	sys.Pdeathsig = syscall.SIGKILL
+	attr := &syscall.ProcAttr{Env: env, Files: files, Sys: &sys}
 	pid, err = syscall.ForkExec(path, argv, attr)
 	if err == unix.ENOEXEC {
 		pid, err = syscall.ForkExec("/bin/sh", append([]string{"sh", path}, argv[1:]...), attr)

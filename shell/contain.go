@@ -2,9 +2,12 @@ package shell
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -41,7 +44,7 @@ func Init() (status int) {
 	}
 	var pid int
 	onThread(func() {
-		pid, err = start(os.Args[2], os.Args[3:], os.Environ(), 0)
+		pid, err = start(os.Args[2], os.Args[3:], os.Environ(), syscall.SysProcAttr{})
 	})
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "%s: error: %v\n", initName, err)
@@ -62,4 +65,47 @@ func Init() (status int) {
 		return fail("serving the command", err)
 	}
 	return 0
+}
+
+// startContained starts an init from the calling thread, and that the command.
+func (c *container) startContained(argv, env []string) error {
+	var pipe [2]int
+	if err := unix.Pipe2(pipe[:], 0); err != nil {
+		return err
+	}
+	unix.CloseOnExec(pipe[0])
+	argv = append([]string{initName, fmt.Sprint(pipe[1]), c.Path}, argv...)
+	c.late = true
+	var err error
+	c.pid, err = start("/proc/self/exe", argv, env, syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWPID | unix.CLONE_NEWNS})
+	unix.Close(pipe[1])
+	if errors.Is(err, unix.ENOSPC) {
+		return errors.New("cannot contain the command: too many PID namespaces, one within the other\nhint: the kernel " +
+			"has at most 32; use --contain on the outermost level alone")
+	}
+	if err != nil {
+		return fmt.Errorf("containing the command: %w", errors.Unwrap(err))
+	}
+	go func() {
+		r := os.NewFile(uintptr(pipe[0]), "statuses")
+		var b [statusLen]byte
+		ended := false
+		for {
+			if _, err := io.ReadFull(r, b[:]); err != nil {
+				break
+			}
+			e := event{status: unix.WaitStatus(binary.NativeEndian.Uint32(b[:])), at: int64(binary.NativeEndian.Uint64(b[4:]))}
+			ended = !e.status.Stopped()
+			c.told <- e
+		}
+		err := await(c.pid, c.pid, func(s unix.WaitStatus) {
+			if !s.Stopped() && !ended {
+				c.tell(s) // the init did not get so far, or was killed
+			}
+		})
+		if err != nil && !ended {
+			c.told <- event{err: err}
+		}
+	}()
+	return nil
 }

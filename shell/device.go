@@ -75,16 +75,16 @@ func configure(name string, index int, local4, peer4, local6, peer6 netip.Addr, 
 	if err := netlink.LinkSetUp(link); err != nil {
 		return doing("bringing up", err)
 	}
-	if err := netlink.AddrAdd(link, &netlink.Addr{IPNet: host(local4), Peer: host(peer4)}); err != nil {
+	if err := netlink.AddrAdd(link, &netlink.Addr{IPNet: single(local4), Peer: single(peer4)}); err != nil {
 		return doing("addressing", err)
 	}
 	if six {
-		a := &netlink.Addr{IPNet: host(local6), Peer: host(peer6), Flags: unix.IFA_F_NODAD}
+		a := &netlink.Addr{IPNet: single(local6), Peer: single(peer6), Flags: unix.IFA_F_NODAD}
 		if err := netlink.AddrAdd(link, a); err != nil {
 			return doing("giving an IPv6 address to", err)
 		}
 		// The kernel adds this route too, but later, from a work queue.
-		if err := netlink.RouteReplace(&netlink.Route{LinkIndex: index, Dst: host(peer6)}); err != nil {
+		if err := netlink.RouteReplace(&netlink.Route{LinkIndex: index, Dst: single(peer6)}); err != nil {
 			return doing("routing IPv6 to", err)
 		}
 	}
@@ -101,8 +101,8 @@ func routeAll(index int, via netip.Addr) error {
 	return nil
 }
 
-// host is the prefix of one address alone.
-func host(a netip.Addr) *net.IPNet {
+// single is the prefix of one address alone.
+func single(a netip.Addr) *net.IPNet {
 	return &net.IPNet{IP: a.AsSlice(), Mask: net.CIDRMask(a.BitLen(), a.BitLen())}
 }
 

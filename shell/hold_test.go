@@ -13,6 +13,7 @@ import (
 
 func TestHold(t *testing.T) {
 	c := new(container)
+	c.heed = c.ownSignal
 	s := c.hold(&script{delays: []time.Duration{10 * ms}})
 	var pool packet.Pool
 	push := func(now time.Duration, letter byte) {
@@ -56,6 +57,7 @@ func TestHold(t *testing.T) {
 
 func TestHoldReleasesBoth(t *testing.T) {
 	c := new(container)
+	c.heed = c.ownSignal
 	up, down := c.hold(&script{}).(*held), c.hold(&script{}).(*held)
 	if up.released.Load() || down.released.Load() {
 		t.Error("released before the signal")

@@ -68,7 +68,7 @@ func serveInside(at netip.Addr, dial dialer) error {
 	go serveUDP(u, func(query []byte) []byte {
 		c, err := dial("udp4")
 		if err != nil {
-			return nil
+			return serverFailure(query)
 		}
 		defer c.Close()
 		reply, _ := exchange(context.Background(), c, query)
@@ -244,8 +244,11 @@ func serverFailure(query []byte) []byte {
 }
 
 // dialOutside makes connections from inside the container to the forwarder at the outside address.
-func (c *container) dialOutside(port int) dialer {
-	to := netip.AddrPortFrom(c.outside4, uint16(port)).String()
+func (c *container) dialOutside() dialer {
+	if c.Closed {
+		return func(string) (net.Conn, error) { return nil, errors.New("there is no way out") }
+	}
+	to := netip.AddrPortFrom(c.outside4, uint16(c.names)).String()
 	return func(network string) (conn net.Conn, err error) {
 		if e := within(c.namespace, func() { conn, err = net.DialTimeout(network, to, dnsPatience) }); e != nil {
 			return nil, e

@@ -10,8 +10,8 @@ import (
 )
 
 // environment is the caller's with what we add: the outside's addresses, and the prefix of prompts. Both also go by the
-// original's names. Within another container the outermost outside stays.
-func environment(a addresses, six, nested bool, prefix string) []string {
+// original's names. Within another container the outermost outside stays; host is whether this one is the outside of those within it.
+func environment(a addresses, six, nested, host bool, prefix string) []string {
 	env := os.Environ()
 	get := func(names ...string) string {
 		for _, n := range names {
@@ -25,7 +25,12 @@ func environment(a addresses, six, nested bool, prefix string) []string {
 	if six {
 		base6 = a.outside6.String()
 	}
-	if outer := get("GM_BASE", "MAHIMAHI_BASE"); nested && outer != "" {
+	if outer := get("GM_BASE", "MAHIMAHI_BASE"); host {
+		base, base6 = a.inside4.String(), ""
+		if six {
+			base6 = a.inside6.String()
+		}
+	} else if nested && outer != "" {
 		base, base6 = outer, get("GM_BASE6")
 	}
 	prefix = get("GM_SHELL_PREFIX", "MAHIMAHI_SHELL_PREFIX") + prefix

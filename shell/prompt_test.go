@@ -14,6 +14,17 @@ import (
 	"gomahi/internal/testutil"
 )
 
+// A container that is the outside of those within it says so, wherever it is itself.
+func TestEnvironmentOfHost(t *testing.T) {
+	t.Setenv("GM_BASE", "100.64.9.9")
+	env := environment(pair(0), true, true, true, "")
+	for _, want := range []string{"GM_BASE=100.64.0.2", "MAHIMAHI_BASE=100.64.0.2", "GM_BASE6=fd67:6d61:6869::6440:2"} {
+		if !slices.Contains(env, want) {
+			t.Errorf("no %s in %q", want, env)
+		}
+	}
+}
+
 func TestEnvironment(t *testing.T) {
 	ours := []string{"GM_BASE", "MAHIMAHI_BASE", "GM_BASE6", "GM_SHELL_PREFIX", "MAHIMAHI_SHELL_PREFIX", "PROMPT_COMMAND"}
 	const prompt = `PS1="$GM_SHELL_PREFIX$PS1" PROMPT_COMMAND=`
@@ -56,7 +67,7 @@ func TestEnvironment(t *testing.T) {
 				}
 			}
 			t.Setenv("GM_TEST_OTHER", "kept")
-			env := environment(pair(0), row.six, row.nested, "[x] ")
+			env := environment(pair(0), row.six, row.nested, false, "[x] ")
 			got := map[string]string{}
 			for _, e := range env {
 				name, value, _ := strings.Cut(e, "=")

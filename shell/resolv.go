@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -22,8 +23,14 @@ var stubAddress = netip.MustParseAddr("127.0.0.53")
 var otherDoors = []string{"/run/systemd/resolve/io.systemd.Resolve", "/run/nscd/socket", "/var/run/nscd/socket",
 	"/run/avahi-daemon/socket"}
 
+// upstream are the name servers of a room, in place of resolv.conf's.
+var upstream []netip.Addr
+
 // nameservers returns what a resolv.conf names, in its order; the local host where it names none.
 func nameservers() []netip.Addr {
+	if upstream != nil {
+		return upstream
+	}
 	b, _ := os.ReadFile(resolvConf)
 	var out []netip.Addr
 	for line := range strings.Lines(string(b)) {
@@ -102,4 +109,20 @@ func cover(path string, content []byte) error {
 		return err
 	}
 	return unix.Mount("/etc/resolv.conf", fmt.Sprintf("/proc/thread-self/fd/%d", fd), "", unix.MS_BIND, "")
+}
+
+// ownConfigs puts the user's copies over parts of ssh's configuration that belong to root: in a user namespace these
+// seem to be nobody's, and ssh refuses to read them.
+func ownConfigs() error {
+	files, _ := filepath.Glob("/etc/ssh/ssh_config.d/*")
+	for _, f := range files {
+		content, err := os.ReadFile(f)
+		if err != nil {
+			continue // not for this user
+		}
+		if err := cover(f, content); err != nil {
+			return fmt.Errorf("putting a copy over %s: %w", f, err)
+		}
+	}
+	return nil
 }

@@ -35,11 +35,18 @@ func lab(args []string) error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return err
 	}
+	if err := openTun(); err != nil {
+		return err
+	}
 	// A new namespace copies forwarding from the machine's first one.
 	for _, f := range []string{"ipv4/ip_forward", "ipv4/conf/all/forwarding", "ipv4/conf/default/forwarding", "ipv6/conf/all/forwarding"} {
 		if err := os.WriteFile("/proc/sys/net/"+f, []byte("0"), 0); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
+	}
+	// Distributions let users send echo requests (systemd's 50-default.conf).
+	if err := os.WriteFile("/proc/sys/net/ipv4/ping_group_range", []byte("0 2147483647"), 0); err != nil && os.Getuid() == 0 {
+		fmt.Fprintln(os.Stderr, "probe: no echo requests for users:", err)
 	}
 	server := make(chan int)
 	errs := make(chan error)
@@ -182,4 +189,77 @@ func ignoring(args []string) error {
 	}
 	ignore(syscall.Signal(n))
 	return syscall.Exec(command, args[1:], os.Environ())
+}
+
+// openTun opens the packet device to everybody, where it is root's own as on machines without udev. In a user namespace,
+// where no device can be made, it must be open already.
+func openTun() error {
+	if info, err := os.Stat("/dev/net/tun"); err == nil && info.Mode().Perm()&0o006 == 0o006 {
+		return nil
+	}
+	if err := unix.Mount("tmpfs", "/dev/net", "tmpfs", 0, "mode=755"); err != nil {
+		return err
+	}
+	if err := unix.Mknod("/dev/net/tun", unix.S_IFCHR|0o666, int(unix.Mkdev(10, 200))); err != nil {
+		return fmt.Errorf("/dev/net/tun is not open to all, and making another: %w", err)
+	}
+	return os.Chmod("/dev/net/tun", 0o666) // whatever the umask
+}
+
+// as becomes a command of an ordinary user. In a user namespace with nobody but root, that is root without capabilities.
+func as(args []string) error {
+	id, err := strconv.Atoi(args[0])
+	if err != nil {
+		return err
+	}
+	command, err := exec.LookPath(args[1])
+	if err != nil {
+		return err
+	}
+	err = syscall.Setresgid(id, id, id)
+	if err == syscall.EINVAL {
+		err = powerless()
+	} else {
+		err = errors.Join(err, syscall.Setgroups(nil), syscall.Setresuid(id, id, id))
+	}
+	if err != nil {
+		return err
+	}
+	return syscall.Exec(command, args[1:], os.Environ())
+}
+
+// powerless gives up all capabilities for good: capabilities(7), "Securebits". One stays, without which root may not be
+// mapped into a user namespace within (user_namespaces(7)).
+func powerless() error {
+	const noRoot, noRootLocked = 1 << 0, 1 << 1
+	runtime.LockOSThread()
+	if err := unix.Prctl(unix.PR_SET_SECUREBITS, noRoot|noRootLocked, 0, 0, 0); err != nil {
+		return err
+	}
+	h := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	const bit = 1 << unix.CAP_SETFCAP
+	d := [2]unix.CapUserData{{Effective: bit, Permitted: bit, Inheritable: bit}}
+	if err := unix.Capset(&h, &d[0]); err != nil {
+		return err
+	}
+	return unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_RAISE, unix.CAP_SETFCAP, 0, 0)
+}
+
+// rootly runs a command as root in a user namespace, where an ordinary user may make one; else as it is.
+func rootly(args []string) error {
+	run := func(sys *syscall.SysProcAttr) error {
+		c := exec.Command(args[0], args[1:]...)
+		c.Stdin, c.Stdout, c.Stderr, c.SysProcAttr = os.Stdin, os.Stdout, os.Stderr, sys
+		if err := c.Start(); err != nil {
+			return err
+		}
+		c.Wait()
+		os.Exit(c.ProcessState.ExitCode())
+		return nil
+	}
+	id := func(host int) []syscall.SysProcIDMap { return []syscall.SysProcIDMap{{HostID: host, Size: 1}} }
+	err := run(&syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER, UidMappings: id(os.Getuid()), GidMappings: id(os.Getgid()),
+		Pdeathsig: syscall.SIGKILL})
+	fmt.Fprintln(os.Stderr, "no user namespace:", err)
+	return run(nil)
 }

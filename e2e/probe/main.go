@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"time"
 )
 
 const usage = `usage: probe COMMAND [ARGUMENT...]
@@ -29,16 +30,20 @@ const usage = `usage: probe COMMAND [ARGUMENT...]
   push ADDRESS:PORT BYTES      send that much over TCP and be gone
   flood [-rate MBIT] [-time DURATION] ADDRESS
                                send UDP packets of 1,500 bytes
+  serve                        be the laboratory's servers, on all addresses
   now                          print the time, in nanoseconds since 1970
   ignoring SIGNAL CMD...       run CMD with a signal ignored
+  as UID CMD...                run CMD as an ordinary user
+  rootly CMD...                run CMD as root in a user namespace, if an ordinary user may make one
   signals FILE                 print each signal that arrives, to FILE, until SIGTERM
 `
 
 func main() {
 	commands := map[string]func([]string) error{"lab": lab, "enter": enter, "ping": ping, "udp": udp, "tcp": tcp,
 		"connect": connect, "resolve": resolve, "dns": dns, "raw": raw, "count": count, "signals": signals,
-		"ignoring": ignoring, "state": state, "firewall": firewall,
-		"route": route, "sink": sink, "push": push, "flood": flood, "now": now}
+		"as": as, "rootly": rootly, "ignoring": ignoring, "state": state, "firewall": firewall,
+		"route": route, "sink": sink, "push": push, "flood": flood, "now": now,
+		"serve": func([]string) error { return forever(serve()) }}
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
 		fmt.Fprint(os.Stderr, usage)
 		os.Exit(2)
@@ -47,4 +52,12 @@ func main() {
 		fmt.Fprintf(os.Stderr, "probe: error: %v\n", err)
 		os.Exit(1)
 	}
+}
+
+// forever returns only an error.
+func forever(err error) error {
+	for err == nil {
+		time.Sleep(time.Hour)
+	}
+	return err
 }

@@ -86,7 +86,7 @@ func (o *LinkTool) Set(args []string) (err error) {
 	if err == nil {
 		err = o.down.set(o.DownlinkQueueArgs, o.DownlinkDelay, o.DownlinkLoss)
 	}
-	if err == nil && o.Once && o.up.schedule == nil && o.down.schedule == nil {
+	if err == nil && o.Once && o.up.rate > 0 && o.down.rate > 0 {
 		err = cli.Usagef("--once is for traces", "a constant rate never ends")
 	}
 	return err
@@ -99,8 +99,6 @@ func (d *direction) set(queueArgs, delay, loss string) (err error) {
 			return asUsage(err)
 		}
 		d.rate = max(1, int64(rate+0.5))
-	} else if d.schedule, err = trace.Load(d.source); err != nil {
-		return asUsage(err)
 	}
 	if d.queue, err = queue.Parse(d.kind, queueArgs); err != nil {
 		return asUsage(fmt.Errorf("%s queue: %w", d.name, err))
@@ -116,6 +114,16 @@ func (d *direction) set(queueArgs, delay, loss string) (err error) {
 	return err
 }
 
+// load reads the trace, if it is one. It may be a pipe: only the process that uses it may read it.
+func (d *direction) load() (err error) {
+	if d.rate == 0 {
+		if d.schedule, err = trace.Load(d.source); err != nil {
+			return asUsage(err)
+		}
+	}
+	return nil
+}
+
 // asUsage makes a usage error of one whose text ends with a hint.
 func asUsage(err error) error {
 	problem, hint, _ := strings.Cut(err.Error(), "\nhint: ")
@@ -125,6 +133,11 @@ func asUsage(err error) error {
 func (o *LinkTool) Link(l *Link) error {
 	if o.MeterUplink || o.MeterDownlink || o.MeterUplinkDelay || o.MeterDownlinkDelay || o.MeterAll {
 		l.Warn("this version draws no meters; the link is the same without them")
+	}
+	for _, d := range []*direction{&o.up, &o.down} {
+		if err := d.load(); err != nil {
+			return err
+		}
 	}
 	files := []string{o.UplinkLog, o.DownlinkLog, o.UplinkPcap, o.DownlinkPcap, o.Events}
 	out, err := openOutputs(files, []string{o.up.source, o.down.source})

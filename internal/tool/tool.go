@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"gomahi/effects"
 	"gomahi/internal/cli"
 	"gomahi/packet"
@@ -49,11 +51,13 @@ func (l *Link) Random(stream string) *rand.Rand {
 
 // Common are the options of every container tool.
 type Common struct {
-	Linger    string `placeholder:"TIME" default:"5s" help:"After the command's end deliver what it sent, for at most TIME (5s)."`
-	Contain   bool   `help:"Give the command a PID namespace: nothing that it starts outlives the tool."`
-	NoOffload bool   `help:"Carry one packet per read and write: slower, with the rhythm of single packets."`
-	Precise   bool   `help:"Spin through the last 300 us before a departure: exact, at the cost of a CPU."`
-	Verbose   bool   `short:"v" help:"Say the seed, and at the end what was carried, on standard error."`
+	Outside        string `placeholder:"WAY" enum:"auto,nat,gateway" default:"auto" help:"How the outside is reached: nat, gateway, or auto (auto)."`
+	NoHostLoopback bool   `help:"Through a gateway: GM_BASE does not lead to the host's own servers."`
+	Linger         string `placeholder:"TIME" default:"5s" help:"After the command's end deliver what it sent, for at most TIME (5s)."`
+	Contain        bool   `help:"Give the command a PID namespace: nothing that it starts outlives the tool."`
+	NoOffload      bool   `help:"Carry one packet per read and write: slower, with the rhythm of single packets."`
+	Precise        bool   `help:"Spin through the last 300 us before a departure: exact, at the cost of a CPU."`
+	Verbose        bool   `short:"v" help:"Say the seed, and at the end what was carried, on standard error."`
 	cli.Standard
 	linger time.Duration
 }
@@ -72,6 +76,7 @@ func Main(t Tool, args []string, stdout, stderr io.Writer) int {
 	if shell.IsInit() {
 		return shell.Init()
 	}
+	shell.EnterRoom()
 	g, c := t.Grammar(), t.common()
 	own, command, err := g.Parse(args)
 	switch {
@@ -123,6 +128,18 @@ func run(t Tool, args, command []string, stderr io.Writer) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	o := shell.Options{
+		Tool: filepath.Base(name)[len("gm-"):], Prefix: t.Prefix(), Path: path, Argv: command,
+		Outside: c.Outside, Loopback: !c.NoHostLoopback,
+		Linger: c.linger, Contain: c.Contain, NoOffload: c.NoOffload, Precise: c.Precise,
+	}
+	if s, ok := t.(interface{ place(*shell.Options) }); ok {
+		s.place(&o)
+	}
+	if shell.NeedsRoom(o.Outside) {
+		status, err := shell.RunInRoom(o)
+		return exit(status), err
+	}
 	up, down := &tally{}, &tally{}
 	warn := func(m string) { cli.Say(stderr, name, "warning", m) }
 	l := &Link{Args: append([]string{name}, args...), Start: time.Now(), Seed: rand.Uint64(), UpDrops: up, DownDrops: down, Warn: warn}
@@ -135,13 +152,9 @@ func run(t Tool, args, command []string, stderr io.Writer) (int, error) {
 	if c.Verbose && l.random {
 		fmt.Fprintf(stderr, "%s: seed %d\n", name, l.Seed)
 	}
-	_, hold := os.LookupEnv("MAHIMAHI_PASSTHROUGH_UNTIL_SIGNAL")
-	status, sum, err := shell.Run(shell.Options{
-		Tool: filepath.Base(name)[len("gm-"):], Prefix: t.Prefix(), Path: path, Argv: command,
-		Uplink: l.Uplink, Downlink: l.Downlink, Start: l.Start,
-		Linger: c.linger, Contain: c.Contain, NoOffload: c.NoOffload, Precise: c.Precise, HoldEffect: hold,
-		Warn: warn,
-	})
+	o.Uplink, o.Downlink, o.Start, o.Warn = l.Uplink, l.Downlink, l.Start, warn
+	_, o.HoldEffect = os.LookupEnv("MAHIMAHI_PASSTHROUGH_UNTIL_SIGNAL")
+	status, sum, err := shell.Run(o)
 	lost := false
 	for _, finish := range l.Finish {
 		if err := finish(time.Since(l.Start)); err != nil {
@@ -159,14 +172,19 @@ func run(t Tool, args, command []string, stderr io.Writer) (int, error) {
 			fmt.Fprintf(stderr, "%s: %d packets dropped that NAT could not translate\n", name, sum.Untranslated)
 		}
 	}
-	if status.Signaled() {
-		shell.Die(status.Signal())
-		return 128 + int(status.Signal()), nil
-	}
-	if lost && status.ExitStatus() == 0 {
+	if lost && status.Exited() && status.ExitStatus() == 0 {
 		return shell.StatusFailed, nil
 	}
-	return status.ExitStatus(), nil
+	return exit(status), nil
+}
+
+// exit is a command's end as ours. It does not return if that was a signal and the kernel lets us die of it too.
+func exit(status unix.WaitStatus) int {
+	if status.Signaled() {
+		shell.Die(status.Signal())
+		return 128 + int(status.Signal())
+	}
+	return status.ExitStatus()
 }
 
 // tally counts a direction's drops by reason.
