@@ -273,7 +273,13 @@ func TestMemory(t *testing.T) {
 	var sizes []float64
 	time.Sleep(2 * time.Second)
 	for range 3 {
-		sizes = append(sizes, number(t, readProc(t, c.Process.Pid, "status"), `VmRSS:\s+(\d+) kB`)/1000)
+		most := 0.0 // of the tool, and for an ordinary user of the tool in the room
+		for _, p := range append([]int{c.Process.Pid}, descendants(c.Process.Pid)...) {
+			if status := readProc(t, p, "status"); strings.Contains(status, "Name:\tgm-delay\n") {
+				most = max(most, number(t, status, `VmRSS:\s+(\d+) kB`)/1000)
+			}
+		}
+		sizes = append(sizes, most)
 		time.Sleep(time.Second)
 	}
 	if err := c.Wait(); err != nil {

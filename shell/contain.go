@@ -34,6 +34,7 @@ func Init() (status int) {
 		return fail("reading arguments", err)
 	}
 	unix.CloseOnExec(pipe)
+	rename(initName)
 	const flags = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
 	if err := unix.Mount("proc", "/proc", "proc", flags, ""); err != nil {
 		return fail("mounting the container's own /proc", err)
@@ -66,6 +67,9 @@ func Init() (status int) {
 	}
 	return 0
 }
+
+// rename calls this process so in what ps shows: it was started as /proc/self/exe.
+func rename(name string) { os.WriteFile("/proc/self/comm", []byte(name), 0) }
 
 // startContained starts an init from the calling thread, and that the command.
 func (c *container) startContained(argv, env []string) error {

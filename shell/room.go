@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -107,6 +108,7 @@ func EnterRoom() {
 		return
 	}
 	unix.CloseOnExec(fd)
+	rename(filepath.Base(os.Args[0]))
 	here = newRoom(k)
 	here.starter, here.six, here.beyond6 = fd, hasIPv6(), beyond6
 }

@@ -325,7 +325,7 @@ func compare(a, b []byte) string {
 }
 
 func connect(args []string) error {
-	c, err := net.DialTimeout("tcp", args[0], 3*time.Second)
+	c, err := net.DialTimeout("tcp", args[0], 6*time.Second)
 	if err != nil {
 		return err
 	}
