@@ -49,7 +49,10 @@ type Traffic struct {
 	PacketsOut, BytesOut uint64
 	Reads, Writes        uint64
 	Refused              uint64 // packets that the receiving kernel refused, since they make no sense or its device is down
+	Unread               uint64 // frames that the device dropped since its queue was full
 	Late                 Lateness
+	Delay                Histogram // from reading to writing
+	Unseen               Histogram // how long a packet may have waited to be read, at most; not known while asleep
 }
 
 // A ferry carries packets from one device through a stage to another, on a thread of its own.
@@ -66,6 +69,10 @@ type ferry struct {
 	drained atomic.Pointer[chan struct{}]
 	done    chan struct{}
 	over    chan struct{} // closed when the stage is Done
+
+	empty time.Duration // when the device was last seen to have nothing, or told of something
+	alike packet.Packet // with the times of those last accounted for
+	n     int           // how many these are
 
 	pool    packet.Pool
 	Traffic // to be read when done
@@ -125,9 +132,13 @@ func (f *ferry) takeIn() (n int, err error) {
 	for ; n < batch; n++ {
 		frame, err := f.from.Read(&f.pool)
 		if frame == nil {
+			if err == nil {
+				f.empty = f.clock()
+			}
 			return n, err
 		}
 		now := f.clock()
+		f.Unseen.add(now-f.empty, frame.Len())
 		f.Reads++
 		f.PacketsIn += uint64(frame.Len())
 		for i := range frame.Len() {
@@ -160,12 +171,26 @@ func (f *ferry) putOut() {
 		}
 		first = next
 	}
+	f.settleAlike(now)
 }
 
+// account counts a packet that leaves now. Of one frame most have the same times, and these enter the histograms once.
 func (f *ferry) account(p packet.Packet, now time.Duration) {
 	f.PacketsOut++
 	f.BytesOut += uint64(p.Size)
-	f.Late.note(p.Due, now)
+	if p.Due != f.alike.Due || p.Arrival != f.alike.Arrival {
+		f.settleAlike(now)
+		f.alike.Due, f.alike.Arrival = p.Due, p.Arrival
+	}
+	f.n++
+}
+
+func (f *ferry) settleAlike(now time.Duration) {
+	if f.n > 0 {
+		f.Late.note(f.alike.Due, now, f.n)
+		f.Delay.add(now-f.alike.Arrival, f.n)
+		f.n = 0
+	}
 }
 
 func (f *ferry) sleep(fds []unix.PollFd, next, now time.Duration, waiting bool) {
@@ -176,6 +201,7 @@ func (f *ferry) sleep(fds []unix.PollFd, next, now time.Duration, waiting bool) 
 	}
 	fds[0].Revents = 0
 	n, err := unix.Ppoll(fds, timeout, nil)
+	f.empty = f.clock()
 	switch {
 	case n > 0 && fds[0].Revents != 0:
 		var b [8]byte

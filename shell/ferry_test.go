@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"golang.org/x/sys/unix"
 
 	"gomahi/packet"
@@ -211,15 +212,21 @@ func TestTraffic(t *testing.T) {
 	b.takeIn()
 	b.putOut()
 	want := Traffic{PacketsIn: 6, BytesIn: 5*1040 + 100, PacketsOut: 4, BytesOut: 4 * 1040, Reads: 2, Writes: 2}
-	want.Late.all[0] = 4
-	compare := cmp.AllowUnexported(Lateness{})
+	compare := cmp.Options{cmpopts.IgnoreUnexported(Lateness{}), cmpopts.IgnoreTypes(Histogram{})}
 	if d := cmp.Diff(want, b.Traffic, compare); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
 	b.now = ms + 70_000
 	b.putOut()
 	want.PacketsOut, want.BytesOut, want.Writes, want.Late.Max = 5, 4*1040+100, 3, 70_000
-	want.Late.all[bin(70_000)] = 1
+	for q, late := range map[float64]time.Duration{0.8: 0, 0.95: 70_000} {
+		if got := b.Late.Quantile(q); got < late || got > late*101/100 {
+			t.Errorf("quantile %v of lateness is %v, want %v", q, got, late)
+		}
+	}
+	if n, got := b.Delay.Count(), b.Delay.Quantile(1); n != 5 || got < ms+70_000 || got > 1010*(ms+70_000)/1000 {
+		t.Errorf("delays: %d, at most %v", n, got)
+	}
 	if d := cmp.Diff(want, b.Traffic, compare); d != "" {
 		t.Errorf("later (-want +got):\n%s", d)
 	}
