@@ -266,12 +266,12 @@ func TestHundredAtOnce(t *testing.T) {
 // Under a load of 1 Gbit/s of single packets the delay line keeps what it holds small, and does not grow.
 func TestMemory(t *testing.T) {
 	l := newLab(t)
-	c := l.run("gm-delay", "50", "probe", "flood", "-rate", "1000", "-time", "6s", "192.0.2.1")
+	c := l.run("gm-delay", "50", "probe", "flood", "-rate", "1000", "-time", "8s", "192.0.2.1")
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
 	var sizes []float64
-	time.Sleep(2 * time.Second)
+	time.Sleep(4 * time.Second)
 	for range 3 {
 		most := 0.0 // of the tool, and for an ordinary user of the tool in the room
 		for _, p := range append([]int{c.Process.Pid}, descendants(c.Process.Pid)...) {

@@ -57,6 +57,7 @@ const (
 
 // Summary is what a run carried.
 type Summary struct {
+	Level            int // 1 for the outermost container
 	Uplink, Downlink Traffic
 	Untranslated     uint64 // packets dropped since NAT could not give them the host's address
 }
@@ -82,7 +83,7 @@ func Run(o Options) (status unix.WaitStatus, sum Summary, err error) {
 		return 0, sum, err
 	}
 	status, err = c.serve()
-	sum = Summary{Uplink: c.uplink.Traffic, Downlink: c.downlink.Traffic}
+	sum = Summary{Level: level(c.nested), Uplink: c.uplink.Traffic, Downlink: c.downlink.Traffic}
 	if c.nat != nil {
 		sum.Untranslated = c.nat.untranslated()
 	}
@@ -115,7 +116,8 @@ type container struct {
 	names            int   // the port of name service outside
 	guarded          []int // devices that forward because of us
 	uplink, downlink *ferry
-	namespace        int             // the container's network namespace
+	parent           int             // the network namespace outside
+	namespace        int             // the container's
 	sockets          *netlink.Handle // asks for its sockets
 
 	room     *room      // that this process was started in, if any
@@ -183,6 +185,7 @@ func (c *container) serve() (status unix.WaitStatus, err error) {
 	linger(c.uplink, c.sockets, c.Linger, enough)
 	c.uplink.end()
 	c.downlink.end()
+	c.uplink.Unread, c.downlink.Unread = unread(c.namespace, insideName), unread(c.parent, c.outside.Name())
 	if c.gateway != nil {
 		c.gateway.finish(max(0, time.Until(deadline)))
 	}

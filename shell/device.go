@@ -112,3 +112,14 @@ func hasIPv6() bool {
 	off, _ := os.ReadFile("/proc/sys/net/ipv6/conf/default/disable_ipv6")
 	return err == nil && (len(off) == 0 || off[0] == '0') && b != nil
 }
+
+// unread is how many frames for the reader of a device in a namespace the kernel dropped, since its queue was full
+// (tun_net_xmit in drivers/net/tun.c).
+func unread(namespace int, name string) (n uint64) {
+	within(namespace, func() {
+		if link, err := netlink.LinkByName(name); err == nil && link.Attrs().Statistics != nil {
+			n = link.Attrs().Statistics.TxDropped
+		}
+	})
+	return n
+}

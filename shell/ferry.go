@@ -138,7 +138,7 @@ func (f *ferry) takeIn() (n int, err error) {
 			return n, err
 		}
 		now := f.clock()
-		f.Unseen.add(now-f.empty, frame.Len())
+		f.Unseen.Add(now-f.empty, frame.Len())
 		f.Reads++
 		f.PacketsIn += uint64(frame.Len())
 		for i := range frame.Len() {
@@ -188,7 +188,7 @@ func (f *ferry) account(p packet.Packet, now time.Duration) {
 func (f *ferry) settleAlike(now time.Duration) {
 	if f.n > 0 {
 		f.Late.note(f.alike.Due, now, f.n)
-		f.Delay.add(now-f.alike.Arrival, f.n)
+		f.Delay.Add(now-f.alike.Arrival, f.n)
 		f.n = 0
 	}
 }

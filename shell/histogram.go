@@ -9,7 +9,8 @@ import (
 // A Histogram counts durations from a nanosecond to an hour, to 1 %. The zero value is empty.
 type Histogram struct{ h *hdrhistogram.Histogram }
 
-func (h *Histogram) add(d time.Duration, n int) {
+// Add counts a duration n times.
+func (h *Histogram) Add(d time.Duration, n int) {
 	if h.h == nil {
 		h.h = hdrhistogram.New(1, int64(time.Hour), 2)
 	}

@@ -28,10 +28,10 @@ func (l *Lateness) note(due, now time.Duration, n int) {
 	late := now - due
 	if late <= LateAfter {
 		l.Max = max(l.Max, late)
-		l.add(late, n)
+		l.Add(late, n)
 		return
 	}
-	l.unsure.add(late, n)
+	l.unsure.Add(late, n)
 	if l.packets == 0 {
 		l.since = now
 	}

@@ -60,6 +60,9 @@ func (c *container) prepareOutside() (blocked string, err error) {
 	if err := c.reserve(); err != nil {
 		return "", err
 	}
+	if c.parent, err = ownNamespace(); err != nil {
+		return "", err
+	}
 	if c.outside, err = openOutside(c.Tool, c.NoOffload); err != nil {
 		return "", err
 	}
@@ -94,13 +97,14 @@ func (c *container) prepareInside() (err error) {
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		return fmt.Errorf("making a network namespace: %w", err)
 	}
-	if c.namespace, err = unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0); err != nil {
+	if c.namespace, err = ownNamespace(); err != nil {
 		return err
 	}
 	if c.sockets, err = netlink.NewHandle(unix.NETLINK_INET_DIAG); err != nil {
 		return fmt.Errorf("reaching socket diagnostics: %w", err)
 	}
 	if c.Closed { // the link leads to a device that is down
+		c.parent = c.namespace
 		if c.outside, err = openOutside(c.Tool, c.NoOffload); err != nil {
 			return err
 		}

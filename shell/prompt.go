@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -48,10 +49,20 @@ func environment(a addresses, six, nested, host bool, prefix string) []string {
 	set("GM_BASE", base)
 	set("MAHIMAHI_BASE", base)
 	set("GM_BASE6", base6)
+	set("GM_LEVEL", strconv.Itoa(level(nested)))
 	set("GM_SHELL_PREFIX", prefix)
 	set("MAHIMAHI_SHELL_PREFIX", prefix)
 	set("PROMPT_COMMAND", bashPrompt(os.Getenv("PROMPT_COMMAND")))
 	return env
+}
+
+// level is how many containers there are from the outermost to the one that is about to be made.
+func level(nested bool) int {
+	outer := 0
+	if nested {
+		outer, _ = strconv.Atoi(os.Getenv("GM_LEVEL"))
+	}
+	return outer + 1
 }
 
 // bashPrompt makes bash, before its first prompt, put the prefix before it; then it gives the variable back.

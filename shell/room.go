@@ -62,6 +62,7 @@ func (r *room) setBase() {
 	}
 	os.Setenv("GM_BASE", r.outside4.String())
 	os.Unsetenv("GM_BASE6")
+	os.Unsetenv("GM_LEVEL")
 	if r.six {
 		os.Setenv("GM_BASE6", r.outside6.String())
 	}

@@ -19,6 +19,11 @@ func onThread(f func()) {
 	<-done
 }
 
+// ownNamespace is a descriptor of the calling thread's network namespace.
+func ownNamespace() (int, error) {
+	return unix.Open("/proc/thread-self/ns/net", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+}
+
 // within runs f on a thread in the network namespace that fd refers to. Sockets made there stay there.
 func within(fd int, f func()) (err error) {
 	done := make(chan struct{})
