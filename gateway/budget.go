@@ -5,18 +5,19 @@ import (
 	"time"
 )
 
-// Sizes of netstack's buffers of a connection, in bytes: it begins with firstBuffer each way, or less where there are
-// many, and netstack enlarges them as the connection proves fast.
+// Sizes of netstack's buffers of a connection, in bytes. It begins with the first, and netstack enlarges them as it
+// proves fast. A receive buffer is never smaller than what was advertised with the SYN, or what comes would be dropped.
 const (
-	leastBuffer = 8 << 10
-	firstBuffer = 128 << 10
-	mostBuffer  = 8 << 20
+	firstReceive = 32 << 10
+	firstSend    = 16 << 10
+	mostBuffer   = 32 << 20
 )
 
-const (
-	allBuffers  = 64 << 20 // what all together may grow to
-	someBuffers = 16 << 20 // what is shared out to begin with
-)
+// mostConnections with their first buffers take 120 MiB in the worst case, when both ends of each have stopped to read.
+const mostConnections = 2560
+
+// enlargement is what all buffers together may grow by.
+const enlargement = 48 << 20
 
 // timeWait is how long a closed connection is remembered; clients and the outside have TIME-WAIT of their own.
 const timeWait = 5 * time.Second
@@ -27,45 +28,38 @@ type budget struct {
 
 	mu    sync.Mutex
 	n     int
-	total int // bytes granted
+	extra int // bytes beyond the first buffers
 }
 
-func (b *budget) full() bool {
+// open says whether there may be another connection, and counts it.
+func (b *budget) open() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.n >= b.most
-}
-
-// open counts a connection, and says what each of its buffers begins with.
-func (b *budget) open() int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	if b.n >= b.most {
+		return false
+	}
 	b.n++
-	size := min(max(someBuffers/b.n, leastBuffer), firstBuffer)
-	b.total += 2 * size
-	return size
+	return true
 }
 
-func (b *budget) close(granted int) {
+// close gives back a connection and what it was granted.
+func (b *budget) close(extra int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.n--
-	b.total -= granted
+	b.extra -= extra
 }
 
-// grant says how large a buffer of size granted may be that would be of size wanted. A large one shrinks once all
-// together are near to what they may be.
+// grant says by how much a buffer may be larger than the first, that was granted so much and wants another amount. Those
+// with more than their share give of it when little is left.
 func (b *budget) grant(granted, wanted int) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	fair := max(allBuffers/2/max(b.n, 1), leastBuffer)
-	rest := allBuffers - (b.total - granted)
-	switch {
-	case rest < wanted:
-		wanted = max(rest, min(granted, fair), leastBuffer)
-	case rest < allBuffers/4:
-		wanted = min(wanted, max(fair, leastBuffer))
+	rest := enlargement - (b.extra - granted)
+	if share := enlargement / 2 / max(b.n, 1); rest-wanted < enlargement/4 && wanted > share {
+		wanted = share
 	}
-	b.total += wanted - granted
+	wanted = max(min(wanted, rest), 0)
+	b.extra += wanted - granted
 	return wanted
 }

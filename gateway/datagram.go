@@ -49,7 +49,7 @@ func (f *flow) send(ip []byte, data []unix.Iovec) (next int, err error) {
 	e := f.sock.raw.Control(func(fd uintptr) {
 		f.mark(int(fd), hops, tos, whole)
 		for range 2 { // an error of an earlier one comes first
-			if _, err = writev(int(fd), data); err != unix.ECONNREFUSED && err != unix.EHOSTUNREACH {
+			if err = sendmsg(int(fd), data); err != unix.ECONNREFUSED && err != unix.EHOSTUNREACH {
 				break
 			}
 		}
@@ -67,6 +67,16 @@ func (f *flow) send(ip []byte, data []unix.Iovec) (next int, err error) {
 		err = nil // forgotten just now; the next one makes it again
 	}
 	return next, err
+}
+
+// sendmsg, unlike writev, also sends what is empty.
+func sendmsg(fd int, data []unix.Iovec) error {
+	h := unix.Msghdr{Iov: unsafe.SliceData(data)}
+	h.SetIovlen(len(data))
+	if _, _, errno := unix.RawSyscall(unix.SYS_SENDMSG, uintptr(fd), uintptr(unsafe.Pointer(&h)), unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL); errno != 0 {
+		return errno
+	}
+	return nil
 }
 
 func (f *flow) mark(fd, hops, tos, whole int) {

@@ -107,18 +107,18 @@ func (d *dials) enter(c *dial, in *list.List) {
 }
 
 // makeRoom says whether there is room for another, after it has given up one that has taken long.
-func (d *dials) makeRoom(new *dial) bool {
+func (d *dials) makeRoom(next *dial) bool {
 	if d.shaking.Len() >= d.most {
 		d.giveUp(d.shaking.Front().Value.(*dial))
 	}
-	all, same := d.waiting.Len() >= d.most, d.to[new.to] >= d.most/2
+	all, same := d.waiting.Len() >= d.most, d.to[next.to] >= d.most/2
 	if !all && !same {
 		return true
 	}
 	for e := d.waiting.Front(); e != nil; e = e.Next() {
-		if c := e.Value.(*dial); new.first.Sub(c.first) < prompt {
+		if c := e.Value.(*dial); next.first.Sub(c.first) < prompt {
 			break
-		} else if !same || c.to == new.to {
+		} else if !same || c.to == next.to {
 			d.giveUp(c)
 			return true
 		}
@@ -178,18 +178,19 @@ func (d *dials) connect(c *dial) error {
 	d.mu.Lock()
 	c.sock = sock
 	d.mu.Unlock()
-	return sock.connected(func() (time.Time, bool) {
+	err = sock.connected(func() (time.Time, bool) {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		at := c.until()
 		if c.in != nil && time.Now().After(at) {
 			d.giveUp(c)
 		}
-		if c.in == nil {
-			sock.file.Close()
-		}
 		return at, c.in != nil
 	})
+	if err != nil {
+		sock.file.Close()
+	}
+	return err
 }
 
 // until is when to give up: after our patience, or when the client, which doubles the time between SYNs, seems to have.
@@ -211,7 +212,7 @@ func (d *dials) answer(r *tcp.ForwarderRequest) {
 		r.Complete(false)
 		return
 	}
-	if c.refused || d.g.budget.full() {
+	if c.refused || !d.g.budget.open() {
 		d.end(c)
 		r.Complete(true)
 		if c.sock != nil {
@@ -225,6 +226,7 @@ func (d *dials) answer(r *tcp.ForwarderRequest) {
 	r.Complete(false)
 	if err != nil {
 		c.sock.reset()
+		d.g.budget.close(0)
 		return
 	}
 	l.inner = e

@@ -136,6 +136,7 @@ func (t *flows) swept(now time.Time) (none bool) {
 		e = e.Next()
 		if now.Sub(f.last) >= f.keep() {
 			t.remove(f)
+			t.g.trim()
 		}
 	}
 	return len(t.under) == 0

@@ -55,6 +55,8 @@ func TestUDP(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.SetReadDeadline(time.Now().Add(5 * time.Second))
+		raw, _ := c.(*net.UDPConn).SyscallConn()
+		raw.Control(func(fd uintptr) { tellErrors(int(fd), netip.MustParseAddrPort(to).Addr().Is6()) })
 		c.Write([]byte("?"))
 		if _, err := c.Read(make([]byte, 9)); errno(err) != want {
 			t.Errorf("%s: %v, want %v", to, err, want)
@@ -120,11 +122,14 @@ func TestUDPPathMTU(t *testing.T) {
 		return
 	}
 	l := newLab(t)
-	link, err := netlink.LinkByName("out")
-	if err == nil {
-		err = netlink.LinkSetMTU(link, 1400)
+	narrow := func(name string) error {
+		link, err := netlink.LinkByName(name)
+		if err != nil {
+			return err
+		}
+		return netlink.LinkSetMTU(link, 1400)
 	}
-	if err != nil {
+	if err := errors.Join(narrow("out"), l.beyond.do(func() error { return narrow("in") })); err != nil {
 		t.Fatal(err)
 	}
 	for a, port := range map[string]string{
@@ -164,7 +169,7 @@ func TestUDPQueries(t *testing.T) {
 	})
 	l.listenUDP(nil, "127.0.0.53:53", same)
 	tick := time.NewTicker(5 * time.Millisecond)
-	for i := range 600 {
+	for i := range 400 {
 		<-tick.C
 		c, err := l.room.dial("udp", "100.127.255.53:53")
 		if err == nil {
@@ -176,7 +181,7 @@ func TestUDPQueries(t *testing.T) {
 		}
 	}
 	l.flows.swept(time.Now().Add(namesFor))
-	if n := len(l.flows.under); n > 0 {
+	if n := l.flows.count(); n > 0 {
 		t.Errorf("%d flows are left", n)
 	}
 	l.end()
@@ -195,7 +200,7 @@ func TestUDPFlood(t *testing.T) {
 	}
 	port, _ := strconv.Atoi(l.listenUDP(nil, "127.0.0.1:0", same))
 	err = l.room.do(func() error {
-		for i := range 20000 {
+		for i := range 10000 {
 			fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
 			if err != nil {
 				return err
@@ -217,7 +222,7 @@ func TestUDPFlood(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-	if n := len(l.flows.under); n > l.flows.most {
+	if n := l.flows.count(); n > l.flows.most {
 		t.Errorf("%d flows, of at most %d", n, l.flows.most)
 	}
 	if mb := resident(t); mb > 256 && !raceEnabled {
@@ -225,6 +230,12 @@ func TestUDPFlood(t *testing.T) {
 	}
 	t.Log(resident(t), "MB,", runtime.NumGoroutine(), "goroutines")
 	l.end()
+}
+
+func (t *flows) count() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.under)
 }
 
 func TestFlowsAreForgotten(t *testing.T) {
@@ -315,7 +326,7 @@ func TestEcho(t *testing.T) {
 		row{"192.0.2.1", 64, 0, 0, "192.0.2.1"}, // the host's own
 		row{own4, 1, 0, 0, own4},
 		row{"192.0.2.2", 1, 11, 0, own4}, row{"2001:db8::2", 1, 3, 0, own6},
-		row{"198.51.100.5", 2, 11, 0, "192.0.2.2"}, row{"2001:db8:1::5", 2, 3, 0, "2001:db8::2"},
+		row{"198.18.0.5", 2, 11, 0, "192.0.2.2"}, row{"2001:db8:3::5", 2, 3, 0, "2001:db8::2"},
 		row{"203.0.113.5", 64, 3, 1, "192.0.2.2"}, row{"2001:db8:2::5", 64, 1, 0, "2001:db8::2"},
 		row{"0.0.0.1", 64, 3, 13, own4}, row{"::127.0.0.1", 64, 1, 1, own6})
 	if err := sysctl("ipv4/ping_group_range", nobody); err != nil {
@@ -324,5 +335,46 @@ func TestEcho(t *testing.T) {
 	l.flows.swept(time.Now().Add(time.Hour))
 	check(row{own4, 64, 0, 0, own4}, row{own6, 64, 129, 0, own6},
 		row{"192.0.2.2", 64, 3, 13, own4}, row{"2001:db8::2", 64, 1, 1, own6})
+	l.end()
+}
+
+// What is neither TCP, UDP nor ICMP is answered, too.
+func TestOtherProtocols(t *testing.T) {
+	if !testutil.Reexec(t) {
+		return
+	}
+	l := newLab(t)
+	for to, want := range map[string][2]uint8{"192.0.2.2": {3, 2}, "2001:db8::2": {4, 1}, "203.0.113.5": {3, 2}} {
+		dst := netip.MustParseAddr(to)
+		err := l.room.do(func() error {
+			family := unix.AF_INET
+			if dst.Is6() {
+				family = unix.AF_INET6
+			}
+			fd, err := unix.Socket(family, unix.SOCK_RAW, unix.IPPROTO_SCTP)
+			if err != nil {
+				return err
+			}
+			defer unix.Close(fd)
+			tellErrors(fd, dst.Is6())
+			unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 5})
+			if err := unix.Connect(fd, sockaddr(fd, netip.AddrPortFrom(dst, 0))); err != nil {
+				return err
+			}
+			b := make([]byte, 100)
+			if _, err := unix.Write(fd, b[:12]); err != nil {
+				return err
+			}
+			unix.Read(fd, b)
+			m, err := receive(fd, b, unix.MSG_ERRQUEUE)
+			if err == nil && (m.problem == nil || [2]uint8{m.problem.Type, m.problem.Code} != want) {
+				err = fmt.Errorf("%+v, want %v", m.problem, want)
+			}
+			return err
+		})
+		if err != nil {
+			t.Errorf("%s: %v", to, err)
+		}
+	}
 	l.end()
 }

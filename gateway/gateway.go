@@ -18,6 +18,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -76,6 +77,7 @@ type gateway struct {
 	mu       sync.Mutex
 	relays   map[*relay]struct{}
 	draining chan struct{} // closed when the end has begun
+	trimming atomic.Bool
 }
 
 func newGateway(o Options) (*gateway, error) {
@@ -96,9 +98,25 @@ func (g *gateway) limit() {
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &r); err == nil {
 		files = int(min(r.Cur, 1<<20))
 	}
-	g.budget.most = min(files/2, 4096)
+	g.budget.most = min(files/2, mostConnections)
 	g.dials = newDials(g, min(files/4, 4096))
 	g.flows = newFlows(g, min(files/4, 2048))
+}
+
+// trimAfter is how long the memory of what has ended may be kept.
+const trimAfter = 10 * time.Second
+
+// trim gives memory back to the system a while after something has ended. Pools keep what they have through one
+// collection, so there are two.
+func (g *gateway) trim() {
+	if g.trimming.Swap(true) {
+		return
+	}
+	time.AfterFunc(trimAfter, func() {
+		g.trimming.Store(false)
+		runtime.GC()
+		debug.FreeOSMemory()
+	})
 }
 
 // run serves until the end.

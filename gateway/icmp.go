@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"encoding/binary"
-	"errors"
 	"net/netip"
 
 	"golang.org/x/sys/unix"
@@ -27,17 +26,15 @@ var (
 
 // why is the reason that an error of a socket stands for.
 func why(err error) reason {
-	for r, errs := range map[reason][]error{
-		noPort:     {unix.ECONNREFUSED},
-		prohibited: {unix.EACCES, unix.EPERM},
-		tooBig:     {unix.EMSGSIZE},
-		noNetwork:  {unix.ENETUNREACH, unix.ENETDOWN, unix.EAFNOSUPPORT, unix.EADDRNOTAVAIL, unix.EINVAL},
-	} {
-		for _, e := range errs {
-			if errors.Is(err, e) {
-				return r
-			}
-		}
+	switch err {
+	case unix.ECONNREFUSED:
+		return noPort
+	case unix.EACCES, unix.EPERM:
+		return prohibited
+	case unix.EMSGSIZE:
+		return tooBig
+	case unix.ENETUNREACH, unix.ENETDOWN, unix.EAFNOSUPPORT, unix.EADDRNOTAVAIL, unix.EINVAL:
+		return noNetwork
 	}
 	return noHost
 }

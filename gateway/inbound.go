@@ -15,6 +15,8 @@ func (g *gateway) take(f *frame) {
 	dst, hops, ok := destination(ip)
 	switch {
 	case !ok || dst.IsMulticast(): // as any router where nobody routes multicast; RFC 1122, 3.2.2 forbids an answer
+	case hidden(dst): // which netstack would drop without a word
+		g.reject(ip, g.address(dst), prohibited, 0)
 	case hops <= 1 && !g.route.own(dst):
 		g.reject(ip, g.address(dst), expired, 0)
 	case f.vnet[vnetGSOType] == vnetUDP:

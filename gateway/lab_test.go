@@ -85,17 +85,34 @@ func address(name string, addrs []string, routes ...string) error {
 		if a.IP.To4() == nil {
 			a.Flags |= unix.IFA_F_NODAD
 		}
-		errs = append(errs, netlink.AddrAdd(link, a))
+		errs = append(errs, netlink.AddrAdd(link, a), awaitLocal(a.IP))
 	}
-	for _, s := range routes {
-		gw := net.ParseIP(s)
-		dst := &net.IPNet{IP: make(net.IP, len(gw.To16())), Mask: net.CIDRMask(0, 128)}
-		if gw.To4() != nil {
-			dst = &net.IPNet{IP: net.IPv4zero, Mask: net.CIDRMask(0, 32)}
+	for _, gw := range routes {
+		dst := "0.0.0.0/0"
+		if net.ParseIP(gw).To4() == nil {
+			dst = "::/0"
 		}
-		errs = append(errs, netlink.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Dst: dst, Gw: gw}))
+		errs = append(errs, route(dst, gw))
 	}
 	return errors.Join(errs...)
+}
+
+// awaitLocal waits until packets to an address are taken in. With IPv6 the route for that comes from a work queue
+// (net/ipv6/addrconf.c, addrconf_dad_work).
+func awaitLocal(a net.IP) error {
+	for range 1000 {
+		routes, err := netlink.RouteGet(a)
+		if err == nil && len(routes) > 0 && routes[0].Type == unix.RTN_LOCAL {
+			return nil
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return fmt.Errorf("%s does not become local", a)
+}
+
+func route(to, gw string) error {
+	_, dst, err := net.ParseCIDR(to)
+	return errors.Join(err, netlink.RouteAdd(&netlink.Route{Dst: dst, Gw: net.ParseIP(gw)}))
 }
 
 func sysctl(name, value string) error {
@@ -109,7 +126,8 @@ const (
 
 // A lab is a gateway between a room and the test's own namespace, the host, behind which lie 192.0.2.2 and 2001:db8::2.
 // Whatever these do not have goes to them as well: what is for 198.51.100.0/24 and 2001:db8:1::/48 is lost there, what
-// is for 203.0.113.0/24 and 2001:db8:2::/48 is unreachable.
+// is for 203.0.113.0/24 and 2001:db8:2::/48 is unreachable, and what is for 198.18.0.0/24 and 2001:db8:3::/48 goes round
+// in circles.
 type lab struct {
 	*gateway
 	t            *testing.T
@@ -130,7 +148,8 @@ func newLab(t *testing.T, change ...func(*Options)) *lab {
 		return errors.Join(sysctl("ipv6/conf/all/forwarding", "1"),
 			address("in", []string{"192.0.2.2/24", "2001:db8::2/64"}),
 			nowhere(unix.RTN_BLACKHOLE, "198.51.100.0/24", "2001:db8:1::/48"),
-			nowhere(unix.RTN_UNREACHABLE, "203.0.113.0/24", "2001:db8:2::/48"))
+			nowhere(unix.RTN_UNREACHABLE, "203.0.113.0/24", "2001:db8:2::/48"),
+			route("198.18.0.0/24", "192.0.2.1"), route("2001:db8:3::/48", "2001:db8::1"))
 	}), address("out", []string{"192.0.2.1/24", "192.0.2.11/24", "2001:db8::1/64"}, "192.0.2.2", "2001:db8::2"),
 		sysctl("ipv4/ping_group_range", everyone))
 	l.room = newSpace(t, func() (err error) {
@@ -242,13 +261,21 @@ func port(hostport string) string {
 	return p
 }
 
-func echo(c *net.TCPConn)       { io.Copy(struct{ io.Writer }{c}, struct{ io.Reader }{c}) }
-func same(b []byte) []byte      { return b }
-func errno(err error) (e error) { var n syscall.Errno; errors.As(err, &n); return n }
+func echo(c *net.TCPConn)  { io.Copy(struct{ io.Writer }{c}, struct{ io.Reader }{c}) }
+func same(b []byte) []byte { return b }
+
+// errno is the system's error within err, if there is one.
+func errno(err error) error {
+	var n syscall.Errno
+	if errors.As(err, &n) {
+		return n
+	}
+	return err
+}
 
 // roundTrip says one thing and wants the same back.
 func roundTrip(c net.Conn, what string) error {
-	c.SetDeadline(time.Now().Add(10 * time.Second))
+	c.SetDeadline(time.Now().Add(20 * time.Second))
 	defer c.SetDeadline(time.Time{})
 	if _, err := io.WriteString(c, what); err != nil {
 		return err

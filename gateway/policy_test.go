@@ -77,7 +77,6 @@ func TestNoHostLoopback(t *testing.T) {
 		"192.0.2.1:80":       unix.EHOSTUNREACH,
 		"192.0.2.11:80":      unix.EHOSTUNREACH, // a secondary one, whose route has another source
 		"[2001:db8::1]:80":   unix.EACCES,
-		"[2001:db8::]:80":    unix.EACCES, // the routers' anycast address
 		"192.0.2.2:80":       nil,
 		"[2001:db8::2]:80":   nil,
 		"100.127.255.53:53":  nil,

@@ -26,15 +26,11 @@ type relay struct {
 	over  bool        // it was reset, and has nothing any more
 	sent  atomic.Bool // the kernel has all that inner has said
 
-	receive, send int // buffers granted
+	receive, send int // what buffers were granted beyond the first
 }
 
 // run returns when the connection has ended.
 func (r *relay) run() {
-	size := r.g.budget.open()
-	r.receive, r.send = size, size
-	r.inner.SocketOptions().SetReceiveBufferSize(int64(size), false)
-	r.inner.SocketOptions().SetSendBufferSize(int64(size), false)
 	r.g.mu.Lock()
 	r.g.relays[r] = struct{}{}
 	r.g.mu.Unlock()
@@ -56,6 +52,7 @@ func (r *relay) run() {
 	r.g.mu.Lock()
 	delete(r.g.relays, r)
 	r.g.mu.Unlock()
+	r.g.trim()
 	r.g.budget.close(r.receive + r.send)
 }
 
@@ -98,7 +95,7 @@ func (r *relay) reset() {
 
 // up carries from inside to the outside. What netstack has is written from where it lies.
 func (r *relay) up() {
-	var q pieces
+	q := pieces{most: mostPieces}
 	for {
 		q.reset()
 		_, err := r.inner.Read(&q, tcpip.ReadOptions{Peek: true})
@@ -154,23 +151,23 @@ func (r *relay) write(iovs []unix.Iovec) (n int, err error) {
 	return n, err
 }
 
+// enlargeReceive lets netstack enlarge its buffer, now that n bytes were taken from it, as far as there is room for that.
 func (r *relay) enlargeReceive(n int) {
-	o := r.inner.SocketOptions()
 	r.inner.ModerateRecvBuf(n)
-	if size := int(o.GetReceiveBufferSize()); size != r.receive || size > firstBuffer {
-		r.receive = r.g.budget.grant(r.receive, size)
-		if r.receive != size {
-			o.SetReceiveBufferSize(int64(r.receive), false)
+	o := r.inner.SocketOptions()
+	if size := int(o.GetReceiveBufferSize()); size > firstReceive {
+		if r.receive = r.g.budget.grant(r.receive, size-firstReceive); firstReceive+r.receive != size {
+			o.SetReceiveBufferSize(int64(firstReceive+r.receive), false)
 		}
 	}
 }
 
+// enlargeSend does so for what is sent, which netstack enlarges by itself.
 func (r *relay) enlargeSend() {
 	o := r.inner.SocketOptions()
-	if size := int(o.GetSendBufferSize()); size != r.send || size > firstBuffer {
-		r.send = r.g.budget.grant(r.send, size)
-		if r.send != size {
-			o.SetSendBufferSize(int64(r.send), false)
+	if size := int(o.GetSendBufferSize()); size > firstSend {
+		if r.send = r.g.budget.grant(r.send, size-firstSend); firstSend+r.send != size {
+			o.SetSendBufferSize(int64(firstSend+r.send), false)
 		}
 	}
 }
@@ -246,11 +243,12 @@ func wouldBlock(err tcpip.Error) bool {
 
 // pieces gathers what netstack has received, without taking it.
 type pieces struct {
+	most int // pieces
 	iovs []unix.Iovec
-	size int
+	size int // bytes
 }
 
-// mostPieces is the most that is written at once.
+// mostPieces is the most of TCP's that is written at once.
 const mostPieces = 64
 
 func (q *pieces) reset() {
@@ -259,7 +257,7 @@ func (q *pieces) reset() {
 }
 
 func (q *pieces) Write(b []byte) (int, error) {
-	if len(q.iovs) == mostPieces {
+	if len(q.iovs) == q.most {
 		return 0, io.ErrShortWrite
 	}
 	q.iovs = append(q.iovs, iovec(b))

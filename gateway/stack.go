@@ -38,7 +38,7 @@ func (g *gateway) newStack() error {
 	if err := tune(g.stack); err != nil {
 		return fmt.Errorf("setting up TCP: %s", err)
 	}
-	g.dials.forwarder = tcp.NewForwarder(g.stack, firstBuffer, math.MaxInt, g.dials.answer)
+	g.dials.forwarder = tcp.NewForwarder(g.stack, firstReceive, math.MaxInt, g.dials.answer)
 	g.stack.SetTransportProtocolHandler(tcp.ProtocolNumber, g.dials.take)
 	g.stack.SetTransportProtocolHandler(udp.ProtocolNumber, g.takeUDP)
 	g.stack.SetTransportProtocolHandler(header.ICMPv4ProtocolNumber, g.takeEcho4)
@@ -50,8 +50,8 @@ func tune(s *stack.Stack) tcpip.Error {
 	nagle := tcpip.TCPDelayEnabled(false)
 	moderate := tcpip.TCPModerateReceiveBufferOption(true)
 	timeWait := tcpip.TCPTimeWaitTimeoutOption(timeWait)
-	receive := tcpip.TCPReceiveBufferSizeRangeOption{Min: leastBuffer, Default: firstBuffer, Max: mostBuffer}
-	send := tcpip.TCPSendBufferSizeRangeOption{Min: leastBuffer, Default: firstBuffer, Max: mostBuffer}
+	receive := tcpip.TCPReceiveBufferSizeRangeOption{Min: firstReceive, Default: firstReceive, Max: mostBuffer}
+	send := tcpip.TCPSendBufferSizeRangeOption{Min: firstSend, Default: firstSend, Max: mostBuffer}
 	for _, o := range []tcpip.SettableTransportProtocolOption{&sack, &nagle, &moderate, &timeWait, &receive, &send} {
 		if err := s.SetTransportProtocolOption(tcp.ProtocolNumber, o); err != nil {
 			return err

@@ -19,7 +19,7 @@ func (g *gateway) takeUDP(id stack.TransportEndpointID, p *stack.PacketBuffer) b
 	f, err := g.flows.get(flowKey{unix.IPPROTO_UDP, addrPort(id.RemoteAddress, id.RemotePort), addrPort(id.LocalAddress, id.LocalPort)})
 	var next int
 	if err == nil {
-		var q pieces
+		q := pieces{most: maxIovecs}
 		p.Data().ReadTo(&q, true)
 		next, err = f.send(p.NetworkHeader().Slice(), q.iovs)
 	}
