@@ -7,24 +7,29 @@ import (
 	"gomahi/packet"
 )
 
-// Loss drops each packet with the same probability, independently of all others.
+// Loss drops the packets on which a Decider decides anything but 0.
 type Loss struct {
 	line
-	rate   float64
-	random *rand.Rand
-	seen   Observer
+	decider Decider
+	reason  string
+	seen    Observer
 }
 
-// NewLoss makes a stage that drops packets at rate, from 0 to 1. Each packet takes one draw from random. The observer
-// may be nil.
+// NewLoss makes a stage that drops each packet with the same probability, from 0 to 1, independently of all others. Each
+// takes one draw from random. The observer may be nil.
 func NewLoss(rate float64, random *rand.Rand, seen Observer) *Loss {
-	return &Loss{rate: rate, random: random, seen: seen}
+	return NewDecidedLoss(NewChance(rate, 0, random), "random loss", seen)
+}
+
+// NewDecidedLoss makes a stage that drops what the decider says, for the given reason. The observer may be nil.
+func NewDecidedLoss(d Decider, reason string, seen Observer) *Loss {
+	return &Loss{decider: d, reason: reason, seen: seen}
 }
 
 // Push hands over a packet that arrived at now.
 func (l *Loss) Push(now time.Duration, p packet.Packet) {
-	if l.random.Float64() < l.rate {
-		drop(l.seen, now, p, "random loss")
+	if l.decider.Decide(now, p) != 0 {
+		drop(l.seen, now, p, l.reason)
 		return
 	}
 	p.Due = now

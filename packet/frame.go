@@ -81,6 +81,12 @@ func (p Packet) Release() {
 	}
 }
 
+// Copy is the packet once more, to be written or dropped by itself. An ECN mark of one is a mark of both.
+func (p Packet) Copy() Packet {
+	p.Frame.live++
+	return p
+}
+
 // Len is the number of wire packets.
 func (f *Frame) Len() int { return f.segs }
 

@@ -6,6 +6,7 @@ type Pool struct {
 	spare  *Frame   // ready to read into
 	frames []*Frame // without tails
 	tails  [][]byte
+	room   [HeaderRoom]byte // for headers that Corrupt needs
 }
 
 // Get returns a frame to read into: fill it and say so, or Discard it.

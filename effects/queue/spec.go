@@ -69,6 +69,9 @@ var table = [arguments]argument{
 	argEcn:       {"ecn", "codel pie fq_codel red", "", true, 1, 1, "1"},
 }
 
+// Draws says whether such a queue draws random numbers.
+func (s Spec) Draws() bool { return s.kind == "pie" || s.kind == "fq_codel" || s.kind == "red" }
+
 // Kinds lists the kinds of queue.
 func Kinds() []string {
 	return []string{"infinite", "droptail", "drophead", "codel", "pie", "fq_codel", "red"}

@@ -1,5 +1,6 @@
-// Package record writes down what a link does: mahimahi's log, pcapng, and JSON lines. A Recorder notes events on the
-// packet path, where it neither formats nor writes nor waits; a goroutine of its own does.
+// Package record writes down what a link does: mahimahi's log, pcapng, and JSON lines; and what a random effect decides,
+// so that it can be repeated. A Recorder notes events on the packet path, where it neither formats nor writes nor waits;
+// a goroutine of its own does.
 package record
 
 import (
@@ -19,13 +20,15 @@ const (
 	arrival kind = iota
 	departure
 	loss
+	decision
 )
 
 // event is what is noted of a packet.
 type event struct {
 	at      time.Duration
 	arrived time.Duration
-	number  int64 // of the opportunity in which it departed
+	number  int64 // of the opportunity in which it departed; or the decision, of
+	hash    uint64
 	size    int32 // of the IP packet
 	packets int32 // that the link holds after it, the one under way included
 	bytes   int32

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -94,11 +93,9 @@ func (o *LinkTool) Set(args []string) (err error) {
 
 func (d *direction) set(queueArgs, delay, loss string) (err error) {
 	if _, missing := os.Stat(d.source); errors.Is(missing, os.ErrNotExist) && trace.LooksLikeRate(d.source) {
-		rate, err := trace.ParseRate(d.source)
-		if err != nil {
-			return asUsage(err)
+		if d.rate, err = bitrate(d.source); err != nil {
+			return err
 		}
-		d.rate = max(1, int64(rate+0.5))
 	}
 	if d.queue, err = queue.Parse(d.kind, queueArgs); err != nil {
 		return asUsage(fmt.Errorf("%s queue: %w", d.name, err))
@@ -204,7 +201,7 @@ func (d *direction) overhead() int {
 // stage is a direction in the order of a real path: queue and rate, then loss, then propagation delay.
 func (d *direction) stage(l *Link, once bool, seen effects.LinkObserver, beyond effects.Observer) effects.Stage {
 	c := queue.Config{Overhead: d.overhead(), Rate: float64(d.rate), Seen: seen}
-	if slices.Contains([]string{"pie", "red", "fq_codel"}, d.kind) {
+	if d.queue.Draws() {
 		c.Random = l.Random(d.name + " queue")
 	}
 	var link effects.Stage

@@ -38,7 +38,7 @@ func TestLinkStages(t *testing.T) {
 			t.Errorf("%s: due at %v, want %v", row.name, due, row.due)
 		}
 	}
-	if drops := l.DownDrops.(*tally); len(drops.reasons) != 1 || drops.reasons[0] != "random loss" {
+	if drops := l.DownDrops.(*tally).drops; len(drops) != 1 || drops[0].name != "random loss" {
 		t.Errorf("downlink drops %+v", drops)
 	}
 }

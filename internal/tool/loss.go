@@ -7,10 +7,9 @@ import (
 
 // Loss is gm-loss.
 type Loss struct {
-	Seeded
+	Deciding
 	Common
-	up, down bool
-	rate     float64
+	rate float64
 }
 
 func (o *Seeded) seed() *uint64 { return o.Seed }
@@ -32,22 +31,15 @@ func (o *Loss) Grammar() *cli.Grammar {
 }
 
 func (o *Loss) Set(args []string) (err error) {
-	if o.up, o.down, err = cli.Directions(args[0]); err != nil {
-		return err
-	}
-	o.rate, err = cli.Probability("loss rate", args[1])
+	o.rate, err = o.setRate("loss rate", args)
 	return err
 }
 
 func (o *Loss) Link(l *Link) error {
-	l.Uplink, l.Downlink = effects.NewDelay(0), effects.NewDelay(0)
-	if o.up {
-		l.Uplink = effects.NewLoss(o.rate, l.Random("uplink"), l.UpDrops)
-	}
-	if o.down {
-		l.Downlink = effects.NewLoss(o.rate, l.Random("downlink"), l.DownDrops)
-	}
-	return nil
+	return o.link(l, "gm-loss", func(direction string) effects.Decider { return effects.NewChance(o.rate, 0, l.Random(direction)) },
+		func(d effects.Decider, seen effects.Observer) effects.Stage {
+			return effects.NewDecidedLoss(d, "random loss", seen)
+		})
 }
 
 func (o *Loss) Prefix() string {

@@ -3,6 +3,7 @@ package tool
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"gomahi/effects"
@@ -11,16 +12,14 @@ import (
 
 // outage is what gm-onoff and gm-intermittent share: a direction and two durations.
 type outage struct {
-	where    string // up, down, both
-	up, down bool
-	on, off  time.Duration
+	directed
+	on, off time.Duration
 }
 
 func (o *outage) set(args []string) (err error) {
-	if o.up, o.down, err = cli.Directions(args[0]); err != nil {
+	if err = o.direct(args[0]); err != nil {
 		return err
 	}
-	o.where = map[string]string{"uplink": "up", "downlink": "down", "both": "both"}[args[0]]
 	if o.on, err = cli.Duration("time on", args[1], time.Second); err != nil {
 		return err
 	}
@@ -35,17 +34,13 @@ func (o *outage) set(args []string) (err error) {
 
 // link puts outages where they belong; each call of schedule makes one for one direction.
 func (o *outage) link(l *Link, schedule func(direction string) effects.Schedule) {
-	l.Uplink, l.Downlink = effects.NewDelay(0), effects.NewDelay(0)
-	if o.up {
-		l.Uplink = effects.NewOutage(schedule("uplink"), l.UpDrops)
-	}
-	if o.down {
-		l.Downlink = effects.NewOutage(schedule("downlink"), l.DownDrops)
-	}
+	o.directed.link(l, func(direction string, seen effects.Observer) effects.Stage {
+		return effects.NewOutage(schedule(direction), seen)
+	})
 }
 
 func (o *outage) prefix(name string) string {
-	return fmt.Sprintf("[%s (%s) on=%ss off=%ss] ", name, o.where, seconds(o.on), seconds(o.off))
+	return fmt.Sprintf("[%s (%s) on=%ss off=%ss] ", name, strings.TrimSuffix(o.where, "link"), seconds(o.on), seconds(o.off))
 }
 
 // OnOff is gm-onoff.

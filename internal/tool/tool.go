@@ -187,29 +187,42 @@ func exit(status unix.WaitStatus) int {
 	return status.ExitStatus()
 }
 
-// tally counts a direction's drops by reason.
-type tally struct {
-	reasons []string
-	counts  []uint64
+// tally counts what befalls a direction's packets.
+type tally struct{ drops, others counts }
+
+func (t *tally) Drop(_ time.Duration, _ packet.Packet, reason string) { t.drops.add(reason) }
+func (t *tally) Count(what string)                                    { t.others.add(what) }
+
+type counts []counted
+
+type counted struct {
+	name string
+	n    uint64
 }
 
-func (t *tally) Drop(_ time.Duration, _ packet.Packet, reason string) {
-	for i, r := range t.reasons {
-		if r == reason {
-			t.counts[i]++
+func (c *counts) add(name string) {
+	for i := range *c {
+		if (*c)[i].name == name {
+			(*c)[i].n++
 			return
 		}
 	}
-	t.reasons, t.counts = append(t.reasons, reason), append(t.counts, 1)
+	*c = append(*c, counted{name, 1})
 }
 
-func summarize(w io.Writer, name, direction string, s shell.Traffic, drops *tally) {
+func summarize(w io.Writer, name, direction string, s shell.Traffic, t *tally) {
 	fmt.Fprintf(w, "%s: %s: %d packets in (%d bytes), %d out (%d bytes)", name, direction, s.PacketsIn, s.BytesIn,
 		s.PacketsOut, s.BytesOut)
 	left := s.PacketsIn - s.PacketsOut
-	for i, r := range drops.reasons {
-		fmt.Fprintf(w, ", %d dropped (%s)", drops.counts[i], r)
-		left -= drops.counts[i]
+	for _, c := range t.others {
+		fmt.Fprintf(w, ", %d %s", c.n, c.name)
+		if c.name == "duplicated" {
+			left += c.n
+		}
+	}
+	for _, c := range t.drops {
+		fmt.Fprintf(w, ", %d dropped (%s)", c.n, c.name)
+		left -= c.n
 	}
 	if left > 0 {
 		fmt.Fprintf(w, ", %d not delivered in time", left)
