@@ -18,8 +18,12 @@ func tosOf(ip []byte) uint8 {
 	return ip[0]<<4 | ip[1]>>4
 }
 
+// datagramBuffer is how much a socket may hold for us, in bytes; the kernel grants less (net.core.rmem_max).
+const datagramBuffer = 4 << 20
+
 // tellErrors makes a socket queue ICMP errors for us (IP_RECVERR, ip(7)), and tell how datagrams are marked.
 func tellErrors(fd int, six bool) {
+	unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, datagramBuffer)
 	if six {
 		unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVERR, 1)
 		unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_RECVTCLASS, 1)

@@ -2,7 +2,9 @@ package gateway
 
 import (
 	"encoding/binary"
+	"os"
 	"sync/atomic"
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -46,12 +48,14 @@ type vnetHeader [packet.VnetLen]byte
 type device struct {
 	*channel.Endpoint // what a link needs beside reading and writing
 	fd                int
-	busy              chan struct{} // takes a value whenever a frame has been read
-	summed            atomic.Bool   // the packet being injected has been checked by the kernel, or never left it
+	raw               syscall.RawConn // of the same, which Go's poller watches
+	busy              chan struct{}   // takes a value whenever a frame has been read
+	summed            atomic.Bool     // the packet being injected has been checked by the kernel, or never left it
 }
 
 func newDevice(fd int) *device {
-	return &device{Endpoint: channel.New(0, mtu, ""), fd: fd, busy: make(chan struct{}, 1)}
+	raw, _ := os.NewFile(uintptr(fd), "device").SyscallConn() // never fails
+	return &device{Endpoint: channel.New(0, mtu, ""), fd: fd, raw: raw, busy: make(chan struct{}, 1)}
 }
 
 func (d *device) GSOMaxSize() uint32               { return 65535 - 60 }
@@ -111,21 +115,20 @@ func (d *device) inject(f *frame) {
 // serve reads frames until the device is gone. What take gets is its own.
 func (d *device) serve(take func(*frame)) {
 	room := buffer.NewViewSize(largest)
-	fds := []unix.PollFd{{Fd: int32(d.fd), Events: unix.POLLIN}}
 	for {
 		f := frame{first: buffer.NewViewSize(firstLen)}
-		n, errno := readv(d.fd, []unix.Iovec{iovec(f.vnet[:]), iovec(f.first.AsSlice()), iovec(room.AsSlice())})
+		var n int
+		var errno unix.Errno
+		err := d.raw.Read(func(fd uintptr) bool {
+			n, errno = readv(int(fd), []unix.Iovec{iovec(f.vnet[:]), iovec(f.first.AsSlice()), iovec(room.AsSlice())})
+			return errno != unix.EAGAIN
+		})
+		if err != nil || errno != 0 && errno != unix.EINTR || n == 0 && errno == 0 { // EBADFD once the device is gone
+			f.first.Release()
+			return
+		}
 		if errno != 0 || n <= len(f.vnet) {
 			f.first.Release()
-			switch {
-			case errno == unix.EAGAIN:
-				if _, err := unix.Poll(fds, -1); err != nil && err != unix.EINTR {
-					return
-				}
-			case errno == 0 && n > 0, errno == unix.EINTR:
-			default: // EBADFD once the namespace is gone
-				return
-			}
 			continue
 		}
 		wake(d.busy)

@@ -46,8 +46,8 @@ const memoryLimit = 180 << 20
 // Run serves the device until control or the device ends, and then delivers what is left. It gives up, for the whole
 // process, every privilege that it does not need.
 func Run(o Options) error {
-	// Threads wait in the kernel most of the time, and must get back to work at once.
-	runtime.GOMAXPROCS(max(4, runtime.NumCPU()))
+	// The tool and the two ends of a connection have to run as well; with more, threads mostly wake each other.
+	runtime.GOMAXPROCS(max(1, runtime.NumCPU()/2))
 	debug.SetMemoryLimit(memoryLimit)
 	debug.SetTraceback("none") // whatever happens takes one line of the user's terminal
 	deafen()
