@@ -13,13 +13,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// namespaces counts the network namespaces that any process is in.
-func namespaces() int {
+// namespaces counts the network namespaces that processes of ours are in: those of our programs, and those that have a
+// marker on their command line.
+func namespaces(marker string) int {
 	seen := map[string]bool{}
-	all, _ := filepath.Glob("/proc/[0-9]*/ns/net")
-	for _, f := range all {
-		if n, err := os.Readlink(f); err == nil {
-			seen[n] = true
+	all, _ := filepath.Glob("/proc/[0-9]*")
+	for _, p := range all {
+		exe, _ := os.Readlink(p + "/exe")
+		line, _ := os.ReadFile(p + "/cmdline")
+		if strings.HasPrefix(exe, bin) || strings.Contains(string(line), marker) {
+			if n, err := os.Readlink(p + "/ns/net"); err == nil {
+				seen[n] = true
+			}
 		}
 	}
 	return len(seen)
@@ -33,13 +38,14 @@ func TestKill(t *testing.T) {
 	}
 	l := newLab(t)
 	before := l.state()
-	spaces := namespaces()
+	marker := fmt.Sprintf("1001.%d", os.Getpid())
+	spaces := namespaces(marker)
 	r := rand.New(rand.NewPCG(1, 2))
 	for i := range rounds {
 		// Ordinary ones run a flow; contained ones have started daemons besides.
 		args := []string{"gm-delay", "1", "probe", "tcp", "-time", "10s", "192.0.2.1"}
 		if i%2 == 1 {
-			args = []string{"gm-delay", "1", "--contain", "sh", "-c", "(setsid sleep 1000 &) ; setsid sleep 1000 & probe tcp -time 10s 192.0.2.1"}
+			args = []string{"gm-delay", "1", "--contain", "sh", "-c", "(setsid sleep " + marker + " &) ; setsid sleep " + marker + " & probe tcp -time 10s 192.0.2.1"}
 		}
 		if i%4 > 1 {
 			args = append([]string{"gm-loss", "both", "0.01"}, args...)
@@ -65,7 +71,7 @@ func TestKill(t *testing.T) {
 	l.output("gm-delay", "0", "true")
 	l.unchanged(before)
 	eventually(t, 5*time.Second, func() error {
-		if n := namespaces(); n > spaces {
+		if n := namespaces(marker); n > spaces {
 			return fmt.Errorf("%d network namespaces, were %d", n, spaces)
 		}
 		return nil

@@ -54,7 +54,10 @@ func (l Logged) Decide(now time.Duration, p packet.Packet) uint64 {
 	return d
 }
 
-// A Counter is an Observer that also hears what befalls packets that go on: "duplicated", "corrupted", "sent ahead".
+// Duplicated is what a Counter hears of a packet that leaves twice.
+const Duplicated = "duplicated"
+
+// A Counter is an Observer that also hears what befalls packets that go on: Duplicated, "corrupted", "sent ahead".
 type Counter interface {
 	Count(what string)
 }

@@ -23,6 +23,6 @@ func (d *Duplicate) Push(now time.Duration, p packet.Packet) {
 	d.add(p)
 	if twice {
 		d.add(p.Copy())
-		count(d.seen, "duplicated")
+		count(d.seen, Duplicated)
 	}
 }

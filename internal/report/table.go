@@ -102,11 +102,14 @@ func bits(v float64) string {
 	return fmt.Sprintf("%.0f bit/s", v)
 }
 
-// units of what is requested and achieved.
-var units = map[string]func(float64) string{
-	"rate_bits_per_second": bits,
-	"delay_ms":             ms,
-	"loss":                 func(v float64) string { return fmt.Sprintf("%.4g %%", 100*v) },
+// asked are the figures that are requested and achieved: their names here, and how they are written.
+var asked = map[string]struct {
+	name  string
+	write func(float64) string
+}{
+	"rate_bits_per_second": {"rate", bits},
+	"delay_ms":             {"delay", ms},
+	"loss":                 {"loss", func(v float64) string { return fmt.Sprintf("%.4g %%", 100*v) }},
 }
 
 // figures are those that any of the reports has.
@@ -130,7 +133,7 @@ func figures(reports []*Report) (out []figure) {
 		}
 		count("packets in", func(d *Direction) uint64 { return d.In.Packets })
 		count("packets out", func(d *Direction) uint64 { return d.Out.Packets })
-		add(d.name+" goodput out", bits, func(r *Report) float64 {
+		add(d.name+" rate out", bits, func(r *Report) float64 {
 			return 8 * float64(d.of(r).Out.Bytes) / max(r.Seconds(), 1e-9)
 		})
 		count("duplicated", func(d *Direction) uint64 { return d.Added })
@@ -141,17 +144,17 @@ func figures(reports []*Report) (out []figure) {
 		count("refused", func(d *Direction) uint64 { return d.Refused })
 		count("unread", func(d *Direction) uint64 { return d.Unread })
 		for _, what := range keys(reports, func(r *Report) map[string]float64 { return d.of(r).Requested }) {
-			for _, kind := range []string{"requested", "achieved"} {
-				out = append(out, figure{d.name + " " + strings.TrimSuffix(strings.ReplaceAll(what, "_", " "), " bits per second") + " " + kind,
-					func(r *Report) (float64, bool) {
-						m := d.of(r).Requested
-						if kind == "achieved" {
-							m = d.of(r).Achieved
-						}
-						v, ok := m[what]
-						return v, ok
-					}, units[what]})
+			a, known := asked[what]
+			if !known {
+				continue
 			}
+			out = append(out, figure{d.name + " " + a.name + " requested", func(r *Report) (float64, bool) {
+				v, ok := d.of(r).Requested[what]
+				return v, ok
+			}, a.write}, figure{d.name + " " + a.name + " achieved", func(r *Report) (float64, bool) {
+				v, ok := d.of(r).Achieved[what]
+				return v, ok
+			}, a.write})
 		}
 		for _, h := range []struct {
 			name string
@@ -167,7 +170,7 @@ func figures(reports []*Report) (out []figure) {
 			}{{"50 %", func(d *Distribution) float64 { return d.P50 }}, {"99 %", func(d *Distribution) float64 { return d.P99 }},
 				{"max", func(d *Distribution) float64 { return d.Max }}} {
 				out = append(out, figure{d.name + " " + h.name + " " + q.name, func(r *Report) (float64, bool) {
-					if x := h.of(d.of(r)); x != nil {
+					if x := h.of(d.of(r)); x != nil && d.of(r).Out.Packets > 0 {
 						return q.of(x), true
 					}
 					return 0, false

@@ -65,6 +65,8 @@ func (d *Delay) Set(args []string) (err error) {
 
 func (d *Delay) Link(l *Link) error {
 	l.Uplink, l.Downlink = effects.NewDelay(d.up), effects.NewDelay(d.down)
+	l.Up.ask(askedDelay, inMS(d.up))
+	l.Down.ask(askedDelay, inMS(d.down))
 	return nil
 }
 

@@ -147,7 +147,10 @@ func (o *LinkTool) Link(l *Link) error {
 		if r := o.recorder(l, d, out); r != nil {
 			seen, beyond = watched{r, drops}, both{r.Beyond(), drops}
 		}
-		stage := d.stage(l, o.Once, seen, beyond)
+		m := [...]*measures{&l.Up, &l.Down}[i]
+		d.ask(m)
+		m.pace = &pace{LinkObserver: seen}
+		stage := d.stage(l, o.Once, m.pace, beyond)
 		if i == 0 {
 			l.Uplink = stage
 		} else {
@@ -155,6 +158,19 @@ func (o *LinkTool) Link(l *Link) error {
 		}
 	}
 	return nil
+}
+
+func (d *direction) ask(m *measures) {
+	m.ask(askedRate, float64(d.rate))
+	if d.schedule != nil {
+		m.ask(askedRate, d.schedule.Mean())
+	}
+	if d.delay > 0 {
+		m.ask(askedDelay, inMS(d.delay))
+	}
+	if d.loss > 0 {
+		m.ask(askedLoss, d.loss)
+	}
 }
 
 // recorder writes what the options ask for of one direction, or is nil.

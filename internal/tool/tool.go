@@ -38,6 +38,7 @@ type Link struct {
 	Start              time.Time // time 0 of the stages
 	Uplink, Downlink   shell.Stage
 	UpDrops, DownDrops effects.Observer
+	Up, Down           measures
 	Warn               func(string)                // tells the user what is amiss though the command will run
 	Finish             []func(time.Duration) error // to be called at the end, with the time that it was
 	random             bool
@@ -58,6 +59,7 @@ type Common struct {
 	NoOffload      bool   `help:"Carry one packet per read and write: slower, with the rhythm of single packets."`
 	Precise        bool   `help:"Spin through the last 300 us before a departure: exact, at the cost of a CPU."`
 	Verbose        bool   `short:"v" help:"Say the seed, and at the end what was carried, on standard error."`
+	Reporting
 	cli.Standard
 	linger time.Duration
 }
@@ -149,6 +151,10 @@ func run(t Tool, args, command []string, stderr io.Writer) (int, error) {
 	if err := t.Link(l); err != nil {
 		return 0, err
 	}
+	to, err := c.open()
+	if err != nil {
+		return 0, err
+	}
 	if c.Verbose && l.random {
 		fmt.Fprintf(stderr, "%s: seed %d\n", name, l.Seed)
 	}
@@ -172,8 +178,13 @@ func run(t Tool, args, command []string, stderr io.Writer) (int, error) {
 			fmt.Fprintf(stderr, "%s: %d packets dropped that NAT could not translate\n", name, sum.Untranslated)
 		}
 	}
-	if lost && status.Exited() && status.ExitStatus() == 0 {
-		return shell.StatusFailed, nil
+	code := 0
+	if lost {
+		code = shell.StatusFailed
+	}
+	code = c.deliver(makeReport(l, sum, status, up, down), to, stderr, name, code)
+	if status.Exited() && status.ExitStatus() == 0 {
+		return code, nil
 	}
 	return exit(status), nil
 }
@@ -190,35 +201,43 @@ func exit(status unix.WaitStatus) int {
 // tally counts what befalls a direction's packets.
 type tally struct{ drops, others counts }
 
-func (t *tally) Drop(_ time.Duration, _ packet.Packet, reason string) { t.drops.add(reason) }
-func (t *tally) Count(what string)                                    { t.others.add(what) }
+func (t *tally) Drop(_ time.Duration, p packet.Packet, reason string) { t.drops.add(reason, p.Size) }
+func (t *tally) Count(what string)                                    { t.others.add(what, 0) }
 
 type counts []counted
 
 type counted struct {
-	name string
-	n    uint64
+	name     string
+	n, bytes uint64
 }
 
-func (c *counts) add(name string) {
+func (c *counts) add(name string, size int32) {
 	for i := range *c {
 		if (*c)[i].name == name {
 			(*c)[i].n++
+			(*c)[i].bytes += uint64(size)
 			return
 		}
 	}
-	*c = append(*c, counted{name, 1})
+	*c = append(*c, counted{name, 1, uint64(size)})
+}
+
+// copies is how many packets were added.
+func (t *tally) copies() (n uint64) {
+	for _, c := range t.others {
+		if c.name == effects.Duplicated {
+			n += c.n
+		}
+	}
+	return n
 }
 
 func summarize(w io.Writer, name, direction string, s shell.Traffic, t *tally) {
 	fmt.Fprintf(w, "%s: %s: %d packets in (%d bytes), %d out (%d bytes)", name, direction, s.PacketsIn, s.BytesIn,
 		s.PacketsOut, s.BytesOut)
-	left := s.PacketsIn - s.PacketsOut
+	left := s.PacketsIn - s.PacketsOut + t.copies()
 	for _, c := range t.others {
 		fmt.Fprintf(w, ", %d %s", c.n, c.name)
-		if c.name == "duplicated" {
-			left += c.n
-		}
 	}
 	for _, c := range t.drops {
 		fmt.Fprintf(w, ", %d dropped (%s)", c.n, c.name)

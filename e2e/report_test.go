@@ -1,0 +1,126 @@
+package e2e
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"gomahi/internal/report"
+)
+
+func readReport(t *testing.T, file string) *report.Report {
+	t.Helper()
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	r, err := report.Read(file, f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, d := range map[string]report.Direction{"uplink": r.Uplink, "downlink": r.Downlink} {
+		left := d.In.Packets + d.Added - d.Out.Packets - d.Undelivered
+		for _, n := range d.Dropped {
+			left -= n.Packets
+		}
+		if left != 0 {
+			t.Errorf("%s %s: %d packets are unaccounted for: %+v", file, name, left, d)
+		}
+	}
+	return r
+}
+
+// Each level writes a report of its own, in which every packet is accounted for, and what was asked is achieved.
+func TestReports(t *testing.T) {
+	l := newLab(t)
+	dir := filepath.Join(temp(t), "reports")
+	l.output("env", "GM_REPORT_DIR="+dir, "gm-delay", "20", "gm-loss", "--seed=3", "uplink", "0.1", "gm-link", "8Mbps", "8Mbps",
+		"--uplink-queue=droptail", "--uplink-queue-args=packets=50", "probe", "udp", "-n", "2000", "-i", "1ms", "-size", "1200", "192.0.2.1")
+	files, _ := filepath.Glob(dir + "/*.json")
+	if len(files) != 3 {
+		t.Fatalf("reports: %v", files)
+	}
+	delay, loss, link := readReport(t, files[0]), readReport(t, files[1]), readReport(t, files[2])
+	if delay.Tool != "gm-delay" || loss.Tool != "gm-loss" || link.Tool != "gm-link" || delay.Level != 1 || link.Level != 3 {
+		t.Fatalf("not in order: %v", files)
+	}
+	if link.Uplink.In.Packets < 2000 || link.Uplink.Dropped["queue full"].Packets == 0 || link.Uplink.Out.Packets != loss.Uplink.In.Packets ||
+		loss.Uplink.Out.Packets != delay.Uplink.In.Packets {
+		t.Errorf("packets: %+v, %+v, %+v", link.Uplink, loss.Uplink, delay.Uplink)
+	}
+	for _, c := range []struct {
+		what        string
+		got         float64
+		least, most float64
+	}{
+		{"delay", delay.Uplink.Achieved["delay_ms"], 20, 22},
+		{"loss", loss.Uplink.Achieved["loss"], 0.07, 0.13},
+		{"rate", link.Uplink.Achieved["rate_bits_per_second"], 7.999e6, 8.001e6},
+		{"queueing", link.Uplink.Queueing.P50, 40, 65}, // 50 packets of 1228 bytes take 61 ms
+		{"seed", float64(*loss.Seed), 3, 3},
+	} {
+		if c.got < c.least || c.got > c.most {
+			t.Errorf("%s is %v, want %v to %v", c.what, c.got, c.least, c.most)
+		}
+	}
+	out := l.output(append([]string{"gm-report", "--path"}, files...)...)
+	if !strings.Contains(out, "gm-delay gm-loss gm-link") || !strings.Contains(out, "rate achieved") {
+		t.Error(out)
+	}
+}
+
+// A machine that is too slow for what is sent says so, and how many packets are missing for it.
+func TestOverload(t *testing.T) {
+	if asUser {
+		return // its tool in the room would be stopped alone, which is another thing
+	}
+	l := newLab(t)
+	for _, option := range []string{"--strict", "--strict=1s", "--report=-"} {
+		t.Run(option, func(t *testing.T) {
+			file := filepath.Join(temp(t), "report")
+			args := []string{"gm-delay", option, "1", "probe", "flood", "-rate", "600", "-time", "1500ms", "192.0.2.1"}
+			if option != "--report=-" {
+				args = append([]string{"gm-delay", "--report=" + file}, args[1:]...)
+			}
+			c := l.run(args...)
+			var out, said bytes.Buffer
+			c.Stdout, c.Stderr = &out, &said
+			if err := c.Start(); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(400 * time.Millisecond)
+			c.Process.Signal(unix.SIGSTOP) // the command goes on, and fills the queue
+			time.Sleep(500 * time.Millisecond)
+			c.Process.Signal(unix.SIGCONT)
+			err := c.Wait()
+			if option == "--report=-" {
+				if err != nil || !strings.Contains(said.String(), "uplink unread") || !strings.Contains(said.String(), "warning: uplink: the kernel dropped") {
+					t.Errorf("%v: %s", err, said.String())
+				}
+				return
+			}
+			if c.ProcessState.ExitCode() != 120 || !strings.Contains(said.String(), "gm-delay: error: uplink: the kernel dropped") {
+				t.Errorf("%v: %s", err, said.String())
+			}
+			r := readReport(t, file)
+			sent := uint64(number(t, out.String(), `sent (\d+)`))
+			if missing := sent - r.Uplink.In.Packets; missing != r.Uplink.Unread || missing == 0 {
+				t.Errorf("of %d packets sent %d are missing, and %d were reported", sent, missing, r.Uplink.Unread)
+			}
+		})
+	}
+	// And a good one says nothing.
+	c := l.run("gm-delay", "--strict=1s", "1", "probe", "udp", "-n", "100", "192.0.2.1")
+	if out, err := c.CombinedOutput(); err != nil || strings.Contains(string(out), "gm-delay") {
+		t.Errorf("%v: %s", err, out)
+	}
+	if out, _ := l.run("gm-delay", "--strict=1s", "1", "sh", "-c", "exit 7").CombinedOutput(); len(out) > 0 {
+		t.Errorf("%s", out)
+	}
+}

@@ -1,0 +1,206 @@
+package tool
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"golang.org/x/sys/unix"
+
+	"gomahi/effects"
+	"gomahi/internal/cli"
+	"gomahi/internal/report"
+	"gomahi/packet"
+	"gomahi/shell"
+)
+
+// Reporting are the options of every container tool that say how the run went.
+type Reporting struct {
+	Report string    `placeholder:"FILE" help:"At the end write a report to FILE as JSON; - is standard error, as text."`
+	Strict tolerance `placeholder:"TIME" help:"Exit with 120 if packets were lost unasked, or 1 % of them more than TIME late (1ms)."`
+}
+
+// statusPoor is the exit status of a strict run that was not kept up with, whose command succeeded.
+const statusPoor = 120
+
+// tolerance is an option whose value may be left out.
+type tolerance struct {
+	asked bool
+	time.Duration
+}
+
+// IsBool makes kong accept the option by itself.
+func (*tolerance) IsBool() bool { return true }
+
+// Decode is kong's.
+func (t *tolerance) Decode(ctx *kong.DecodeContext) (err error) {
+	t.asked, t.Duration = true, shell.LateAfter
+	if ctx.Scan.Peek().Type == kong.FlagValueToken {
+		t.Duration, err = cli.Duration("tolerance", fmt.Sprint(ctx.Scan.Pop().Value), time.Millisecond)
+	}
+	return err
+}
+
+// lossReason is why random loss drops a packet.
+const lossReason = "random loss"
+
+// reportDir is where every level writes a report of its own, if it is set.
+const reportDir = "GM_REPORT_DIR"
+
+// pace measures the rate at which a link departs packets while others wait, and how long they waited.
+type pace struct {
+	effects.LinkObserver
+	queueing shell.Histogram
+	last     time.Duration // when the last packet left
+	busy     time.Duration
+	bytes    int64
+}
+
+func (p *pace) Depart(at time.Duration, k packet.Packet, opportunity int64) {
+	p.queueing.Add(at-k.Arrival, 1)
+	if k.Arrival < p.last {
+		p.busy += at - p.last
+		p.bytes += int64(k.Size)
+	}
+	p.last = at
+	p.LinkObserver.Depart(at, k, opportunity)
+}
+
+// measures is what was asked of a direction, and what its link knows of it beside the tally.
+type measures struct {
+	asked map[string]float64
+	pace  *pace
+}
+
+// Of what is asked: see report.Direction.
+const (
+	askedRate  = "rate_bits_per_second"
+	askedDelay = "delay_ms"
+	askedLoss  = "loss"
+)
+
+func (m *measures) ask(what string, v float64) {
+	if m.asked == nil {
+		m.asked = map[string]float64{}
+	}
+	m.asked[what] = v
+}
+
+func inMS(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// open opens the file of the report, and makes the directory of reports.
+func (o *Reporting) open() (*os.File, error) {
+	if dir := os.Getenv(reportDir); dir != "" {
+		if err := os.MkdirAll(dir, 0o777); err != nil {
+			return nil, cli.Usagef("name a directory, or one that can be made", "%s: %v", reportDir, err)
+		}
+	}
+	if o.Report == "" || o.Report == "-" {
+		return nil, nil
+	}
+	f, err := os.Create(o.Report)
+	if err != nil {
+		return nil, cli.Usagef("give a file that can be written, or -", "%v", err)
+	}
+	return f, nil
+}
+
+// makeReport is the report of a run that has ended.
+func makeReport(l *Link, sum shell.Summary, status unix.WaitStatus, up, down *tally) *report.Report {
+	r := &report.Report{Tool: l.Args[0], Version: cli.Version(l.Args[0]), CommandLine: l.Args, Level: sum.Level, PID: os.Getpid(),
+		Start: l.Start, End: time.Now(), Status: status.ExitStatus(), Untranslated: sum.Untranslated,
+		Uplink: l.Up.report(&sum.Uplink, up), Downlink: l.Down.report(&sum.Downlink, down)}
+	if l.random {
+		r.Seed = &l.Seed
+	}
+	if status.Signaled() {
+		r.Status = 128 + int(status.Signal())
+	}
+	var u unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_SELF, &u) == nil {
+		r.CPUSeconds = time.Duration(u.Utime.Nano() + u.Stime.Nano()).Seconds()
+		r.Resident = u.Maxrss << 10
+	}
+	return r
+}
+
+func (m *measures) report(t *shell.Traffic, counts *tally) report.Direction {
+	d := report.Direction{In: report.Count{Packets: t.PacketsIn, Bytes: t.BytesIn}, Out: report.Count{Packets: t.PacketsOut, Bytes: t.BytesOut},
+		Refused: t.Refused, Unread: t.Unread, Late: t.Late.Packets, Reads: t.Reads, Writes: t.Writes,
+		Delay: distribution(&t.Delay), Lateness: distribution(&t.Late.Histogram), Unseen: distribution(&t.Unseen),
+		Dropped: map[string]report.Count{}, Requested: m.asked, Achieved: map[string]float64{}}
+	d.Lateness.Max = float64(t.Late.Max) / 1e6
+	left := t.PacketsIn - t.PacketsOut
+	for _, c := range counts.drops {
+		d.Dropped[c.name] = report.Count{Packets: c.n, Bytes: c.bytes}
+		left -= c.n
+	}
+	d.Added = counts.copies()
+	d.Undelivered = left + d.Added
+	if m.pace != nil {
+		q := distribution(&m.pace.queueing)
+		d.Queueing = &q
+	}
+	for what := range m.asked {
+		switch {
+		case what == askedDelay && t.PacketsOut > 0 && d.Queueing != nil:
+			d.Achieved[what] = d.Delay.P50 - d.Queueing.P50
+		case what == askedDelay && t.PacketsOut > 0:
+			d.Achieved[what] = d.Delay.P50
+		case what == askedLoss && t.PacketsIn > 0:
+			d.Achieved[what] = float64(d.Dropped[lossReason].Packets) / float64(t.PacketsIn)
+		case what == askedRate && m.pace != nil && m.pace.busy > 0:
+			d.Achieved[what] = 8 * float64(m.pace.bytes) / m.pace.busy.Seconds()
+		}
+	}
+	return d
+}
+
+func distribution(h *shell.Histogram) report.Distribution {
+	q := func(p float64) float64 { return float64(h.Quantile(p)) / 1e6 }
+	return report.Distribution{P50: q(0.5), P95: q(0.95), P99: q(0.99), P999: q(0.999), Max: q(1)}
+}
+
+// deliver writes a report where it is wanted, and says what is wrong with the run. It returns the tool's exit status.
+func (o *Reporting) deliver(r *report.Report, to *os.File, stderr io.Writer, name string, status int) int {
+	limit := shell.LateAfter
+	if o.Strict.asked {
+		limit = o.Strict.Duration
+	}
+	r.Judge(limit)
+	fail := func(err error) {
+		cli.Report(stderr, name, err)
+		if status == 0 {
+			status = shell.StatusFailed
+		}
+	}
+	if o.Report == "-" {
+		report.Table(stderr, []*report.Report{r})
+	} else if to != nil {
+		if err := errors.Join(r.Write(to), to.Close()); err != nil {
+			fail(err)
+		}
+	}
+	if dir := os.Getenv(reportDir); dir != "" {
+		if err := r.Into(dir); err != nil {
+			fail(err)
+		}
+	}
+	const few = 10 // late packets are no news in a run of a handful
+	switch {
+	case r.Verdict.Good, !o.Strict.asked && r.Uplink.Late+r.Downlink.Late < few && r.Uplink.Unread+r.Downlink.Unread == 0:
+	case o.Strict.asked:
+		for _, why := range r.Verdict.Why {
+			cli.Report(stderr, name, fmt.Errorf("%s; the tolerance is %v", why, limit))
+		}
+	default:
+		cli.Say(stderr, name, "warning", r.Verdict.Why[0]+"; this machine was too slow for this link")
+	}
+	if o.Strict.asked && !r.Verdict.Good && status == 0 {
+		return statusPoor
+	}
+	return status
+}
