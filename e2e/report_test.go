@@ -81,10 +81,17 @@ func TestOverload(t *testing.T) {
 		return // its tool in the room would be stopped alone, which is another thing
 	}
 	l := newLab(t)
-	for _, option := range []string{"--strict", "--strict=1s", "--report=-"} {
-		t.Run(option, func(t *testing.T) {
+	for _, c := range []struct{ option, rate string }{
+		{"--strict", "600"}, {"--strict=1s", "600"}, {"--report=-", "600"},
+		{"--strict --txqueuelen=100", "60"}, // the usual queue would hold what comes
+	} {
+		t.Run(c.option, func(t *testing.T) {
 			file := filepath.Join(temp(t), "report")
-			args := []string{"gm-delay", option, "1", "probe", "flood", "-rate", "600", "-time", "1500ms", "192.0.2.1"}
+			option, more, _ := strings.Cut(c.option, " ")
+			args := []string{"gm-delay", option, "1", "probe", "flood", "-rate", c.rate, "-time", "1500ms", "192.0.2.1"}
+			if more != "" {
+				args = append([]string{"gm-delay", more}, args[1:]...)
+			}
 			if option != "--report=-" {
 				args = append([]string{"gm-delay", "--report=" + file}, args[1:]...)
 			}

@@ -70,7 +70,7 @@ func TestSeed(t *testing.T) {
 func TestGigabyte(t *testing.T) {
 	l := newLab(t)
 	size := "1000000000"
-	if testing.Short() {
+	if testing.Short() || asUser { // the gateway's TCP is Cubic, which 1 % loss slows down
 		size = "20000000"
 	}
 	for _, c := range []struct{ name, address, direction string }{

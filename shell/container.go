@@ -42,6 +42,8 @@ type Options struct {
 	Contain    bool          // the command gets a PID namespace, and nothing of it outlives us
 	NoOffload  bool          // one packet per read and write
 	Precise    bool          // spin before departures
+	Realtime   bool          // carry packets before all else that runs, where that is allowed
+	TxQueueLen int           // frames that may wait on each device to be read; 0 for the usual
 	HoldEffect bool          // packets pass untouched until SIGUSR1
 
 	Warn func(string) // tells the user what is amiss though the command runs

@@ -52,6 +52,21 @@ func indexOf(name string) (int, error) {
 	return link.Attrs().Index, nil
 }
 
+// lengthen sets how many frames may wait on a device, if that is not the usual.
+func lengthen(name string, frames int) error {
+	if frames == 0 {
+		return nil
+	}
+	link, err := netlink.LinkByName(name)
+	if err == nil {
+		err = netlink.LinkSetTxQLen(link, frames)
+	}
+	if err != nil {
+		return fmt.Errorf("setting the queue of the device %s to %d: %w", name, frames, err)
+	}
+	return nil
+}
+
 // configure gives a device its addresses and brings it up; six is whether IPv6 too. Nothing is
 // sent of our own accord: without a link-local address there is no router solicitation, a point-to-point device without
 // ARP joins no solicited-node groups, and so neither probes for duplicates nor reports memberships.

@@ -1,6 +1,7 @@
 package shell
 
 import (
+	"fmt"
 	"runtime"
 	"sync/atomic"
 	"time"
@@ -61,6 +62,7 @@ type ferry struct {
 	stage    Stage
 	clock    func() time.Duration
 	precise  bool
+	realtime func(string)  // warns if that is not allowed; nil if it is not wanted
 	resumed  *atomic.Int64 // when the job was last continued, offset in nanoseconds
 
 	lead    time.Duration // how long before a departure to wake
@@ -98,6 +100,13 @@ func (f *ferry) run() {
 	defer func() { f.Late.settle(f.clock()+prove, time.Duration(f.resumed.Load())) }()
 	// The default slack of 50 µs would make every departure as much late. This one is for this thread alone.
 	unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
+	if f.realtime != nil {
+		a := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1}
+		if err := unix.SchedSetAttr(0, &a, 0); err != nil {
+			f.realtime(fmt.Sprintf("no real-time priority (SCHED_FIFO): %v\nhint: it takes root, or an rtprio limit above 0 "+
+				"(limits.conf(5))", err))
+		}
+	}
 	ending, ends := f.stage.(interface{ Done() bool })
 	fds := []unix.PollFd{{Fd: int32(f.wake), Events: unix.POLLIN}, {Fd: int32(f.from.FD()), Events: unix.POLLIN}}
 	for !f.stop.Load() {

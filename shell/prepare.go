@@ -83,6 +83,9 @@ func (c *container) prepareOutside() (blocked string, err error) {
 	if err := configure(c.outside.Name(), index, a.outside4, a.inside4, a.outside6, a.inside6, c.six); err != nil {
 		return "", err
 	}
+	if err := lengthen(c.outside.Name(), c.TxQueueLen); err != nil {
+		return "", err
+	}
 	c.beyond6 = c.six && (forwards6() || force6(c.outside.Name(), "1"))
 	if err := startForwarding(c.guarded); err != nil {
 		return "", err
@@ -110,6 +113,9 @@ func (c *container) prepareInside() (err error) {
 		}
 	}
 	if c.inside, err = openInside(c.addresses, c.six, !c.Closed, c.beyond6, c.NoOffload); err != nil {
+		return err
+	}
+	if err := lengthen(insideName, c.TxQueueLen); err != nil {
 		return err
 	}
 	at, err := privateNames()
@@ -179,6 +185,9 @@ func (c *container) startFerries() (err error) {
 	c.uplink.precise, c.downlink.precise = c.Precise, c.Precise
 	if c.Precise {
 		keepAwake()
+	}
+	if c.Realtime {
+		c.uplink.realtime, c.downlink.realtime = c.Warn, func(string) {}
 	}
 	go freshThread(c.uplink.run)
 	go freshThread(c.downlink.run)

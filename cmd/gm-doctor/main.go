@@ -3,7 +3,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"io"
 	"os"
 
@@ -12,12 +11,6 @@ import (
 )
 
 const name = "gm-doctor"
-
-// Exit statuses but 0.
-const (
-	failed   = 1
-	misusage = 2
-)
 
 func main() {
 	if host.IsTrial() {
@@ -52,42 +45,24 @@ func run(args []string, stdout, stderr io.Writer) int {
 	if len(args) > 0 {
 		switch args[0] { // this program again, for its measurements
 		case measureWord:
-			return report(stderr, measureAll(stdout))
+			return cli.Status(stderr, name, measureAll(stdout))
 		case probeWord:
-			return report(stderr, runProbe(args[1:], stdout))
+			return cli.Status(stderr, name, runProbe(args[1:], stdout))
 		}
 	}
 	o := new(options)
 	_, rest, err := o.grammar().Parse(args)
-	switch {
-	case err != nil:
-	case o.Help:
-		err = o.grammar().Help(stdout)
-	case o.Version:
-		_, err = io.WriteString(stdout, cli.Version(name)+"\n")
-	case len(rest) > 0:
-		err = cli.Usagef("see gm-doctor --help", "%q: there are no arguments, only options", rest[0])
-	default:
-		var works bool
-		if works, err = o.examine(stdout); err == nil && !works {
-			return failed
+	works := true
+	if err == nil {
+		var answered bool
+		if answered, err = o.Answer(o.grammar(), stdout); !answered {
+			works, err = o.examine(rest, stdout)
 		}
 	}
-	return report(stderr, err)
-}
-
-// report writes an error, if there is one, and returns the exit status.
-func report(stderr io.Writer, err error) int {
-	var usage *cli.UsageError
-	switch {
-	case err == nil:
-		return 0
-	case errors.As(err, &usage):
-		cli.Report(stderr, name, err)
-		return misusage
+	if err == nil && !works {
+		return cli.StatusFailed
 	}
-	cli.Report(stderr, name, err)
-	return failed
+	return cli.Status(stderr, name, err)
 }
 
 // results are all that there is to say.
@@ -98,7 +73,10 @@ type results struct {
 }
 
 // examine finds out, prints, and says whether the tools will work.
-func (o *options) examine(w io.Writer) (works bool, err error) {
+func (o *options) examine(arguments []string, w io.Writer) (works bool, err error) {
+	if len(arguments) > 0 {
+		return false, cli.Usagef("see gm-doctor --help", "%q: there are no arguments, only options", arguments[0])
+	}
 	m := host.Here()
 	var r results
 	p := &page{w: w, coloured: coloured(w)}

@@ -2,7 +2,6 @@
 package main
 
 import (
-	"errors"
 	"io"
 	"os"
 
@@ -13,12 +12,6 @@ import (
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
 const name = "gm-report"
-
-// Exit statuses but 0.
-const (
-	failed   = 1
-	misusage = 2
-)
 
 type options struct {
 	Path bool `help:"Show nested tools, a report of each, as one path."`
@@ -45,29 +38,19 @@ func (o *options) grammar() *cli.Grammar {
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	o := new(options)
 	_, files, err := o.grammar().Parse(args)
-	switch {
-	case err != nil:
-	case o.Help:
-		err = o.grammar().Help(stdout)
-	case o.Version:
-		_, err = io.WriteString(stdout, cli.Version(name)+"\n")
-	case len(files) == 0:
-		err = cli.Usagef("usage: "+name+" "+usage, "no file is named")
-	default:
-		err = o.show(files, stdin, stdout)
-	}
 	if err == nil {
-		return 0
+		var answered bool
+		if answered, err = o.Answer(o.grammar(), stdout); !answered {
+			err = o.show(files, stdin, stdout)
+		}
 	}
-	cli.Report(stderr, name, err)
-	var u *cli.UsageError
-	if errors.As(err, &u) {
-		return misusage
-	}
-	return failed
+	return cli.Status(stderr, name, err)
 }
 
 func (o *options) show(files []string, stdin io.Reader, stdout io.Writer) error {
+	if len(files) == 0 {
+		return cli.Usagef("usage: "+name+" "+usage, "no file is named")
+	}
 	var all []*report.Report
 	for _, f := range files {
 		r, err := read(f, stdin)

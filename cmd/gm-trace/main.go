@@ -18,22 +18,14 @@ const name = "gm-trace"
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
-// run returns the exit status: 2 if the command line is wrong, 1 if something else is.
+// run returns the exit status.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	err := dispatch(args, stdin, stdout)
-	var usage *cli.UsageError
 	var argument *trace.ArgumentError
-	switch {
-	case err == nil:
-		return 0
-	case errors.As(err, &argument):
+	if errors.As(err, &argument) {
 		err = cli.Usagef(argument.Hint, "%s", argument.Problem)
 	}
-	cli.Report(stderr, name, err)
-	if errors.As(err, &usage) {
-		return 2
-	}
-	return 1
+	return cli.Status(stderr, name, err)
 }
 
 func dispatch(args []string, stdin io.Reader, stdout io.Writer) error {

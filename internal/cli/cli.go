@@ -151,6 +151,36 @@ func (g *Grammar) Help(w io.Writer) error {
 	return err
 }
 
+// Answer shows the help or the version, if asked to, and says whether it was.
+func (s *Standard) Answer(g *Grammar, w io.Writer) (answered bool, err error) {
+	switch {
+	case s.Help:
+		err = g.Help(w)
+	case s.Version:
+		_, err = fmt.Fprintln(w, Version(g.Name))
+	}
+	return s.Help || s.Version, err
+}
+
+// Exit statuses of programs that start no command.
+const (
+	StatusFailed = 1
+	StatusUsage  = 2
+)
+
+// Status writes an error, if there is one, and returns the exit status of a program that starts no command.
+func Status(w io.Writer, name string, err error) int {
+	if err == nil {
+		return 0
+	}
+	Report(w, name, err)
+	var usage *UsageError
+	if errors.As(err, &usage) {
+		return StatusUsage
+	}
+	return StatusFailed
+}
+
 // Report writes an error, its hint on a line of its own.
 func Report(w io.Writer, name string, err error) { Say(w, name, "error", err.Error()) }
 
