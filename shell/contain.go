@@ -37,7 +37,8 @@ func Init() (status int) {
 	rename(initName)
 	const flags = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
 	if err := unix.Mount("proc", "/proc", "proc", flags, ""); err != nil {
-		return fail("mounting the container's own /proc", err)
+		return fail("mounting the container's own /proc", fmt.Errorf("%w\n%s: hint: without --contain (gm-sandbox: with "+
+			"--no-contain) it is not needed; in Docker, --security-opt systempaths=unconfined allows it", err, initName))
 	}
 	signals, err := catchSignals()
 	if err != nil {

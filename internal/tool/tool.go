@@ -59,7 +59,7 @@ type Common struct {
 	NoOffload      bool   `help:"Carry one packet per read and write: slower, with the rhythm of single packets."`
 	Precise        bool   `help:"Spin through the last 300 us before a departure: exact, at the cost of a CPU."`
 	Realtime       bool   `help:"Carry packets with real-time priority, before all else that runs. It takes root."`
-	TxQueueLen     int    `name:"txqueuelen" placeholder:"FRAMES" help:"Frames that may wait on each device until they are read (8192)."`
+	Txqueuelen     int    `placeholder:"FRAMES" help:"Frames that may wait on each device until they are read (8192)."`
 	Verbose        bool   `short:"v" help:"Say the seed, and at the end what was carried, on standard error."`
 	Reporting
 	cli.Standard
@@ -95,8 +95,8 @@ func Main(t Tool, args []string, stdout, stderr io.Writer) int {
 		return 0
 	default:
 		c.linger, err = cli.Duration("linger", c.Linger, time.Second)
-		if err == nil && (c.TxQueueLen < 0 || c.TxQueueLen > 1<<20) {
-			err = cli.Usagef("give a number of frames from 1 to 1048576", "--txqueuelen=%d", c.TxQueueLen)
+		if err == nil && (c.Txqueuelen < 0 || c.Txqueuelen > 1<<20) {
+			err = cli.Usagef("give a number of frames from 1 to 1048576", "--txqueuelen=%d", c.Txqueuelen)
 		}
 		if err == nil {
 			err = t.Set(own)
@@ -139,7 +139,7 @@ func run(t Tool, args, command []string, stderr io.Writer) (int, error) {
 		Tool: filepath.Base(name)[len("gm-"):], Prefix: t.Prefix(), Path: path, Argv: command,
 		Outside: c.Outside, Loopback: !c.NoHostLoopback,
 		Linger: c.linger, Contain: c.Contain, NoOffload: c.NoOffload, Precise: c.Precise,
-		Realtime: c.Realtime, TxQueueLen: c.TxQueueLen,
+		Realtime: c.Realtime, TxQueueLen: c.Txqueuelen,
 	}
 	if s, ok := t.(interface{ place(*shell.Options) }); ok {
 		s.place(&o)
