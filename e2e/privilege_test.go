@@ -1,10 +1,11 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 
 	"gomahi/internal/testutil"
@@ -12,9 +13,9 @@ import (
 
 // Whoever may not build containers and asks for that way all the same is told exactly what is missing.
 func TestMissingPrivilege(t *testing.T) {
-	c := exec.Command("gm-delay", "--outside=nat", "5", "true")
-	if os.Geteuid() == 0 {
-		c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: user, Gid: user}}
+	c := exec.Command("probe", "as", strconv.Itoa(user), "gm-delay", "--outside=nat", "5", "true")
+	if os.Geteuid() != 0 {
+		c = exec.Command(c.Args[3], c.Args[4:]...)
 	}
 	out, err := c.CombinedOutput()
 	want := "gm-delay: error: cannot make network namespaces and devices: this process has neither CAP_NET_ADMIN nor CAP_SYS_ADMIN\n" +
@@ -31,7 +32,9 @@ func TestClosedDevice(t *testing.T) {
 		{"chmod 600 /dev/net/tun", "/dev/net/tun is not open to you (mode 0600, owner root)", "chmod 0666 /dev/net/tun"},
 		{"umount /dev/net && mount -t tmpfs none /dev/net", "there is no /dev/net/tun", "tun"},
 	} {
-		output(t, l.host("sh", "-c", c.do))
+		if out, err := l.host("sh", "-c", c.do).CombinedOutput(); err != nil {
+			testutil.Skip(t, fmt.Sprintf("in a user namespace the device is not ours: %s", out))
+		}
 		for _, tool := range []string{"gm-delay 1 true", "gm-doctor --quick"} {
 			args := append([]string{"probe", "as", "12345"}, strings.Fields(tool)...)
 			b, _ := l.host(args...).CombinedOutput()

@@ -329,7 +329,10 @@ func TestEcho(t *testing.T) {
 		row{"198.18.0.5", 2, 11, 0, "192.0.2.2"}, row{"2001:db8:3::5", 2, 3, 0, "2001:db8::2"},
 		row{"203.0.113.5", 64, 3, 1, "192.0.2.2"}, row{"2001:db8:2::5", 64, 1, 0, "2001:db8::2"},
 		row{"0.0.0.1", 64, 3, 13, own4}, row{"::127.0.0.1", 64, 1, 1, own6})
-	if err := sysctl("ipv4/ping_group_range", nobody); err != nil {
+	if err := sysctl("ipv4/ping_group_range", nobody); errors.Is(err, unix.EINVAL) {
+		l.end() // in a user namespace of one group it cannot be taken back
+		return
+	} else if err != nil {
 		t.Fatal(err)
 	}
 	l.flows.swept(time.Now().Add(time.Hour))

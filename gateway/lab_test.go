@@ -119,9 +119,17 @@ func sysctl(name, value string) error {
 	return os.WriteFile("/proc/sys/net/"+name, []byte(value), 0)
 }
 
+// letPing lets everybody send echo requests; in a user namespace of one group, that group.
+func letPing() error {
+	err := sysctl("ipv4/ping_group_range", "0 2147483647")
+	if errors.Is(err, unix.EINVAL) {
+		err = sysctl("ipv4/ping_group_range", "0 0")
+	}
+	return err
+}
+
 const (
-	everyone = "0 2147483647"
-	nobody   = "1 0"
+	nobody = "1 0"
 )
 
 // A lab is a gateway between a room and the test's own namespace, the host, behind which lie 192.0.2.2 and 2001:db8::2.
@@ -151,7 +159,7 @@ func newLab(t *testing.T, change ...func(*Options)) *lab {
 			nowhere(unix.RTN_UNREACHABLE, "203.0.113.0/24", "2001:db8:2::/48"),
 			route("198.18.0.0/24", "192.0.2.1"), route("2001:db8:3::/48", "2001:db8::1"))
 	}), address("out", []string{"192.0.2.1/24", "192.0.2.11/24", "2001:db8::1/64"}, "192.0.2.2", "2001:db8::2"),
-		sysctl("ipv4/ping_group_range", everyone))
+		letPing())
 	l.room = newSpace(t, func() (err error) {
 		if l.tun, err = tun.Open("ingress"); err != nil {
 			return err
@@ -160,7 +168,7 @@ func newLab(t *testing.T, change ...func(*Options)) *lab {
 		if err != nil {
 			return err
 		}
-		return errors.Join(netlink.LinkSetTxQLen(link, 8192), sysctl("ipv4/ping_group_range", everyone),
+		return errors.Join(netlink.LinkSetTxQLen(link, 8192), letPing(),
 			address("ingress", []string{"100.64.0.2/24", "fd01::2/64"}, own4, own6))
 	})
 	if err != nil {
