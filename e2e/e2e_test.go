@@ -177,7 +177,7 @@ func eventually(t testing.TB, within time.Duration, f func() error) {
 }
 
 // TestScripts runs testdata/script. In these, "host CMD..." and "server CMD..." run a command in the script's
-// laboratory, "run CMD..." runs one on the host as who this run is about, who is [user] if not root, "beside host|server CMD..." runs one beside the script, with which it ends, "status N CMD..." wants an exit
+// laboratory, "run CMD..." runs one on the host as who this run is about, who is [user] if not root (and [one] if there is nobody else), "beside host|server CMD..." runs one beside the script, with which it ends, "status N CMD..." wants an exit
 // status, and "unchanged" says that the host is as it was.
 func TestScripts(t *testing.T) {
 	testutil.NeedNamespaces(t)
@@ -204,6 +204,10 @@ func TestScripts(t *testing.T) {
 			switch cond {
 			case "user":
 				return asUser, nil
+			case "one": // there is nobody but root, in a user namespace
+				ids, err := os.ReadFile("/proc/self/uid_map")
+				f := strings.Fields(string(ids))
+				return len(f) == 3 && f[2] == "1", err
 			}
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
