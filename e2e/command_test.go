@@ -283,6 +283,43 @@ func TestJobControl(t *testing.T) {
 	}
 }
 
+// A shell that is told of a stop may read the terminal at once: so the tool stops only after its command has.
+func TestStopOrder(t *testing.T) {
+	l := newLab(t)
+	for _, option := range []string{"--contain=false", "--contain"} {
+		cmd := l.run("bash", "--norc", "--noprofile", "-i")
+		cmd.Env = append(os.Environ(), "PS1=outer> ", "TERM=dumb")
+		tty := terminal(t, cmd)
+		tty.expect(t, "outer> ")
+		tty.Write([]byte("gm-delay " + option + ` 0 bash -c 'trap "sleep 1; echo still; trap - TSTP; kill -TSTP \$\$" TSTP; ` +
+			`echo rea""dy; while :; do sleep 0.1; done'` + "\n"))
+		tty.expect(t, "\nready")
+		tty.Write([]byte{26})
+		if seen := tty.expect(t, "outer> "); !strings.Contains(seen, "still\r\n") {
+			t.Errorf("%s: the prompt came before the command had stopped: %q", option, seen)
+		}
+		tty.Write([]byte("kill -KILL %1; exit\n"))
+		cmd.Process.Kill()
+		cmd.Wait()
+	}
+}
+
+// --realtime is SCHED_FIFO for the two threads that carry packets, and a warning to who may not have it.
+func TestRealtime(t *testing.T) {
+	l := newLab(t)
+	out := l.output("gm-delay", "--realtime", "0", "sh", "-c", "cat /proc/$PPID/task/*/stat")
+	fifo := 0
+	for line := range strings.Lines(out) {
+		// The fields from the third on, after a name that may hold blanks: policy is the 41st (proc_pid_stat(5)).
+		if f := strings.Fields(line[strings.LastIndexByte(line, ')')+1:]); len(f) > 40 && f[41-3] == strconv.Itoa(unix.SCHED_FIFO) {
+			fifo++
+		}
+	}
+	if warned := strings.Contains(out, "gm-delay: warning: no real-time priority"); asUser != warned || asUser != (fifo == 0) || fifo > 2 {
+		t.Errorf("%d threads are of SCHED_FIFO: %s", fifo, out)
+	}
+}
+
 // A stop of the job delays what is under way, and is not counted as lateness.
 func TestStopIsNotLate(t *testing.T) {
 	l := newLab(t)

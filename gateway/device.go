@@ -26,22 +26,6 @@ const (
 	copied = 16 << 10
 )
 
-// Of struct virtio_net_hdr, include/uapi/linux/virtio_net.h.
-const (
-	vnetFlags      = 0
-	vnetGSOType    = 1
-	vnetHdrLen     = 2
-	vnetGSOSize    = 4
-	vnetCsumStart  = 6
-	vnetCsumOffset = 8
-
-	vnetNeedsCsum = 1
-	vnetDataValid = 2
-	vnetTCPv4     = 1
-	vnetTCPv6     = 4
-	vnetUDP       = 5
-)
-
 type vnetHeader [packet.VnetLen]byte
 
 // device is the room's TUN device, to netstack a link whose host segments and sums: whole frames in, whole frames out.
@@ -98,7 +82,7 @@ func (f *frame) release() {
 
 // inject gives netstack a frame.
 func (d *device) inject(f *frame) {
-	d.summed.Store(f.vnet[vnetFlags]&(vnetNeedsCsum|vnetDataValid) != 0)
+	d.summed.Store(f.vnet[packet.VnetFlags]&(packet.VnetNeedsCsum|packet.VnetDataValid) != 0)
 	proto := ipv4.ProtocolNumber
 	if f.first.AsSlice()[0]>>4 == 6 {
 		proto = ipv6.ProtocolNumber
@@ -158,17 +142,17 @@ func (d *device) write(p *stack.PacketBuffer) {
 	var head vnetHeader
 	if g := p.GSOOptions; g.Type != stack.GSONone {
 		if g.NeedsCsum {
-			head[vnetFlags] = vnetNeedsCsum
-			binary.LittleEndian.PutUint16(head[vnetCsumStart:], g.L3HdrLen)
-			binary.LittleEndian.PutUint16(head[vnetCsumOffset:], g.CsumOffset)
+			head[packet.VnetFlags] = packet.VnetNeedsCsum
+			binary.LittleEndian.PutUint16(head[packet.VnetCsumStart:], g.L3HdrLen)
+			binary.LittleEndian.PutUint16(head[packet.VnetCsumOffset:], g.CsumOffset)
 		}
 		if p.Data().Size() > int(g.MSS) {
-			head[vnetGSOType] = vnetTCPv4
+			head[packet.VnetGSOType] = packet.GSOTCPv4
 			if g.Type == stack.GSOTCPv6 {
-				head[vnetGSOType] = vnetTCPv6
+				head[packet.VnetGSOType] = packet.GSOTCPv6
 			}
-			binary.LittleEndian.PutUint16(head[vnetHdrLen:], uint16(p.HeaderSize()))
-			binary.LittleEndian.PutUint16(head[vnetGSOSize:], g.MSS)
+			binary.LittleEndian.PutUint16(head[packet.VnetHdrLen:], uint16(p.HeaderSize()))
+			binary.LittleEndian.PutUint16(head[packet.VnetGSOSize:], g.MSS)
 		}
 	}
 	var few [16]unix.Iovec

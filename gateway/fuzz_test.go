@@ -32,7 +32,7 @@ func seeds() (out [][]byte) {
 
 func seed(dst netip.Addr, hops, proto byte, body []byte) []byte {
 	frame := make([]byte, packet.VnetLen, 100)
-	frame[vnetFlags] = vnetDataValid
+	frame[packet.VnetFlags] = packet.VnetDataValid
 	if dst.Is4() {
 		ip := []byte{0x45, 0, 0, byte(20 + len(body)), 0, 1, 0, 0, hops, proto, 0, 0, 100, 64, 0, 2}
 		frame = append(append(frame, ip...), dst.AsSlice()...)

@@ -19,7 +19,7 @@ func (g *gateway) take(f *frame) {
 		g.reject(ip, g.address(dst), prohibited, 0)
 	case hops <= 1 && !g.route.own(dst):
 		g.reject(ip, g.address(dst), expired, 0)
-	case f.vnet[vnetGSOType] == vnetUDP:
+	case f.vnet[packet.VnetGSOType] == packet.GSOUDP:
 		g.split(f)
 	case dst.Is6() && g.takeEcho6(f):
 	default:

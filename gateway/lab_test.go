@@ -202,21 +202,26 @@ func nowhere(kind int, nets ...string) (err error) {
 	return err
 }
 
-// listen makes a TCP server, in a namespace or, where s is nil, on the host, which handles each connection.
-func (l *lab) listen(s *space, where string, handle func(*net.TCPConn)) string {
+// in runs f in a namespace or, where s is nil, on the host.
+func (l *lab) in(s *space, f func() error) {
 	l.t.Helper()
-	var ln net.Listener
-	open := func() (err error) {
-		ln, err = net.Listen("tcp", where)
-		return err
-	}
 	do := func(f func() error) error { return f() }
 	if s != nil {
 		do = s.do
 	}
-	if err := do(open); err != nil {
+	if err := do(f); err != nil {
 		l.t.Fatal(err)
 	}
+}
+
+// listen makes a TCP server in a space, which handles each connection.
+func (l *lab) listen(s *space, where string, handle func(*net.TCPConn)) string {
+	l.t.Helper()
+	var ln net.Listener
+	l.in(s, func() (err error) {
+		ln, err = net.Listen("tcp", where)
+		return err
+	})
 	go func() {
 		for {
 			c, err := ln.Accept()
@@ -237,17 +242,10 @@ func (l *lab) listen(s *space, where string, handle func(*net.TCPConn)) string {
 func (l *lab) listenUDP(s *space, where string, reply func([]byte) []byte) string {
 	l.t.Helper()
 	var u net.PacketConn
-	open := func() (err error) {
+	l.in(s, func() (err error) {
 		u, err = net.ListenPacket("udp", where)
 		return err
-	}
-	do := func(f func() error) error { return f() }
-	if s != nil {
-		do = s.do
-	}
-	if err := do(open); err != nil {
-		l.t.Fatal(err)
-	}
+	})
 	go func() {
 		b := make([]byte, 1<<16)
 		for {

@@ -38,9 +38,9 @@ func (f *Frame) from(i int) []byte {
 // comes in pieces of even length, but for the last. The first begins with the virtio header and holds all others.
 func Complete(pieces [][]byte) {
 	head := pieces[0]
-	start := VnetLen + int(binary.LittleEndian.Uint16(head[vnetCsumStart:]))
-	field := start + int(binary.LittleEndian.Uint16(head[vnetCsumOffset:]))
-	if head[vnetFlags]&flagNeedsCsum == 0 || field+2 > len(head) {
+	start := VnetLen + int(binary.LittleEndian.Uint16(head[VnetCsumStart:]))
+	field := start + int(binary.LittleEndian.Uint16(head[VnetCsumOffset:]))
+	if head[VnetFlags]&VnetNeedsCsum == 0 || field+2 > len(head) {
 		return
 	}
 	var s uint32 // the field holds the pseudo-header's part

@@ -14,22 +14,23 @@ import (
 // Its fields are in the machine's byte order, which is little-endian on all that gomahi supports.
 const VnetLen = 10
 
-// Fields of struct virtio_net_hdr.
+// Fields of struct virtio_net_hdr, and their values.
 const (
-	vnetFlags      = 0
-	vnetGSOType    = 1
-	vnetHdrLen     = 2
-	vnetGSOSize    = 4
-	vnetCsumStart  = 6
-	vnetCsumOffset = 8
+	VnetFlags      = 0
+	VnetGSOType    = 1
+	VnetHdrLen     = 2
+	VnetGSOSize    = 4
+	VnetCsumStart  = 6
+	VnetCsumOffset = 8
 
-	flagNeedsCsum = 1
+	VnetNeedsCsum = 1 // in VnetFlags: the transport checksum is yet to be computed
+	VnetDataValid = 2 // in VnetFlags: it has been checked
 
-	gsoNone  = 0
-	gsoTCPv4 = 1
-	gsoTCPv6 = 4
-	gsoUDP   = 5    // VIRTIO_NET_HDR_GSO_UDP_L4
-	gsoECN   = 0x80 // the first segment has CWR, the others not
+	GSONone  = 0
+	GSOTCPv4 = 1
+	GSOTCPv6 = 4
+	GSOUDP   = 5    // VIRTIO_NET_HDR_GSO_UDP_L4
+	GSOECN   = 0x80 // the first segment has CWR, the others not
 )
 
 const (
@@ -144,31 +145,31 @@ func (f *Frame) FilledPlain(n int) {
 // parse finds the segments of a frame that the kernel left whole.
 func (f *Frame) parse() {
 	v := f.head
-	if v[vnetFlags]&flagNeedsCsum == 0 || f.n <= VnetLen+20 {
+	if v[VnetFlags]&VnetNeedsCsum == 0 || f.n <= VnetLen+20 {
 		return
 	}
 	ip := f.Headers()
 	l4, proto := transport(ip, f.n-VnetLen)
-	if l4 == 0 || l4 != int(binary.LittleEndian.Uint16(v[vnetCsumStart:])) {
+	if l4 == 0 || l4 != int(binary.LittleEndian.Uint16(v[VnetCsumStart:])) {
 		return
 	}
 	hdr, field := l4+8, 6
-	switch kind := v[vnetGSOType] &^ gsoECN; {
-	case kind == gsoTCPv4 && proto == 6 && ip[0]>>4 == 4, kind == gsoTCPv6 && proto == 6 && ip[0]>>4 == 6:
+	switch kind := v[VnetGSOType] &^ GSOECN; {
+	case kind == GSOTCPv4 && proto == 6 && ip[0]>>4 == 4, kind == GSOTCPv6 && proto == 6 && ip[0]>>4 == 6:
 		if len(ip) < l4+20 || ip[l4+12]>>4 < 5 {
 			return
 		}
 		hdr, field = l4+int(ip[l4+12]>>4)*4, 16
-	case kind == gsoUDP && proto == 17:
+	case kind == GSOUDP && proto == 17:
 		if len(ip) < hdr || int(binary.BigEndian.Uint16(ip[l4+4:])) != f.n-VnetLen-l4 {
 			return
 		}
 	default:
 		return
 	}
-	gso := int(binary.LittleEndian.Uint16(v[vnetGSOSize:]))
+	gso := int(binary.LittleEndian.Uint16(v[VnetGSOSize:]))
 	payload := f.n - VnetLen - hdr
-	if hdr > len(ip) || gso == 0 || payload <= gso || int(binary.LittleEndian.Uint16(v[vnetCsumOffset:])) != field {
+	if hdr > len(ip) || gso == 0 || payload <= gso || int(binary.LittleEndian.Uint16(v[VnetCsumOffset:])) != field {
 		return
 	}
 	f.segs, f.gso, f.l4, f.hdr, f.tcp = (payload+gso-1)/gso, gso, l4, hdr, proto == 6

@@ -21,12 +21,12 @@ func (f *Frame) Run(bufs [][]byte, room []byte, i, j int) [][]byte {
 	h := room[:VnetLen+f.hdr]
 	copy(h, f.head)
 	// The kernel says how much of its buffer was linear, payload included, and refuses a frame that is shorter.
-	binary.LittleEndian.PutUint16(h[vnetHdrLen:], uint16(f.hdr))
+	binary.LittleEndian.PutUint16(h[VnetHdrLen:], uint16(f.hdr))
 	if j-i == 1 {
-		h[vnetGSOType] = gsoNone
-		binary.LittleEndian.PutUint16(h[vnetGSOSize:], 0)
+		h[VnetGSOType] = GSONone
+		binary.LittleEndian.PutUint16(h[VnetGSOSize:], 0)
 	} else if i > 0 {
-		h[vnetGSOType] &^= gsoECN
+		h[VnetGSOType] &^= GSOECN
 	}
 
 	ip := h[VnetLen:]

@@ -84,12 +84,14 @@ func Run(o Options) (status unix.WaitStatus, sum Summary, err error) {
 		}
 		return 0, sum, err
 	}
-	status, err = c.serve()
+	if status, err = c.serve(); err != nil {
+		return status, sum, err // what carries packets may still do so
+	}
 	sum = Summary{Level: level(c.nested), Uplink: c.uplink.Traffic, Downlink: c.downlink.Traffic}
 	if c.nat != nil {
 		sum.Untranslated = c.nat.untranslated()
 	}
-	return status, sum, err
+	return status, sum, nil
 }
 
 // close takes down what is there. Without it the kernel would, but for the forwarding of the host's own devices.

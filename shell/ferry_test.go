@@ -232,6 +232,30 @@ func TestTraffic(t *testing.T) {
 	}
 }
 
+// What is read may have waited since the device was last seen empty.
+func TestUnseen(t *testing.T) {
+	b := newBench(t, 0)
+	turn := func(now time.Duration, frames ...[]byte) {
+		t.Helper()
+		for _, f := range frames {
+			b.from.Deliver(f)
+		}
+		b.now = now
+		if _, err := b.takeIn(); err != nil {
+			t.Fatal(err)
+		}
+		b.putOut()
+	}
+	turn(ms) // nothing is there
+	turn(3*ms, segmented(4))
+	turn(4 * ms)
+	turn(4*ms+100, plain('x'))
+	n, most, least := b.Unseen.Count(), b.Unseen.Quantile(1), b.Unseen.Quantile(0)
+	if n != 5 || most < 2*ms || most > 2*ms*101/100 || least < 100 || least > 101 {
+		t.Errorf("%d packets, from %v to %v; want 5, from 100ns to 2ms", n, least, most)
+	}
+}
+
 // What the receiving kernel refuses is counted, and its frame is used again all the same.
 func TestRefused(t *testing.T) {
 	for _, row := range []struct {

@@ -8,6 +8,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"gomahi/internal/host"
 	"gomahi/tun"
 )
 
@@ -138,11 +139,7 @@ func (c *container) prepareInside() (err error) {
 
 // openInside makes the device of a fresh network namespace, the calling thread's, and the routes by it.
 func openInside(a addresses, six, beyond4, beyond6, plain bool) (tun.Device, error) {
-	lo, err := netlink.LinkByName("lo")
-	if err == nil {
-		err = netlink.LinkSetUp(lo)
-	}
-	if err != nil {
+	if err := host.LoopbackUp(); err != nil {
 		return nil, fmt.Errorf("bringing up loopback: %w", err)
 	}
 	if six && forced6("lo") == "" {

@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"image/color"
 	"io"
-	"math"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -16,10 +14,9 @@ import (
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
-	"gonum.org/v1/plot/vg/vgimg"
-	"gonum.org/v1/plot/vg/vgsvg"
 
 	"gomahi/internal/cli"
+	"gomahi/internal/graph"
 	"gomahi/trace"
 )
 
@@ -29,10 +26,10 @@ type plots struct {
 }
 
 func (o *plots) do(out *bytes.Buffer) error {
-	png := false
+	format := graph.SVG
 	switch extension := strings.ToLower(filepath.Ext(o.Output)); {
 	case extension == ".png":
-		png = true
+		format = graph.PNG
 	case extension != ".svg" && o.Output != "" && o.Output != "-":
 		return cli.Usagef("give a name that ends in .svg or .png", "%q names no kind of picture", o.Output)
 	}
@@ -55,7 +52,7 @@ func (o *plots) do(out *bytes.Buffer) error {
 	} else if s.Period()/bin > mostBins {
 		return cli.Usagef("give a longer --bin", "more than %d bins", mostBins)
 	}
-	return picture(out, s, bin, png)
+	return picture(out, s, bin, format)
 }
 
 // mostBins is as many as a picture of 1024 pixels can show.
@@ -73,7 +70,7 @@ func usualBin(period time.Duration) time.Duration {
 }
 
 // picture draws the rate over time, 1024 by 560 pixels at 96 dpi.
-func picture(w io.Writer, s *trace.Schedule, bin time.Duration, png bool) error {
+func picture(w io.Writer, s *trace.Schedule, bin time.Duration, format graph.Format) error {
 	rates, bin := s.Rates(bin)
 	top := s.Mean()
 	for _, r := range rates {
@@ -94,7 +91,7 @@ func picture(w io.Writer, s *trace.Schedule, bin time.Duration, png bool) error 
 	p.Y.Label.Text = fmt.Sprintf("rate over %g ms (%s)", float64(bin)/1e6, unit)
 	for _, a := range []*plot.Axis{&p.X, &p.Y} {
 		a.Label.TextStyle.Font, a.Tick.Label.Font = sans(11), sans(9.5)
-		a.Label.Padding, a.Tick.Marker = 4, plot.TickerFunc(ticks)
+		a.Label.Padding, a.Tick.Marker = 4, plot.TickerFunc(graph.Ticks)
 	}
 	grid := plotter.NewGrid()
 	grid.Vertical.Color, grid.Horizontal.Color = color.NRGBA{A: 40}, color.NRGBA{A: 40}
@@ -120,40 +117,8 @@ func picture(w io.Writer, s *trace.Schedule, bin time.Duration, png bool) error 
 	p.Legend.Top = true
 	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = 0, end, 0, top/is*1.12 // room for the legend
 
-	const width, height = 768, 420 // points
-	const margin = 8
-	if png {
-		c := vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(96), vgimg.UseBackgroundColor(color.White))
-		p.Draw(draw.Crop(draw.New(c), margin, -2*margin, margin, -margin))
-		_, err := vgimg.PngCanvas{Canvas: c}.WriteTo(w)
-		return err
-	}
-	c := vgsvg.New(width, height)
-	p.Draw(draw.Crop(draw.New(c), margin, -2*margin, margin, -margin))
-	var b bytes.Buffer
-	if _, err := c.WriteTo(&b); err != nil {
-		return err
-	}
-	// Liberation Sans has the widths of Arial, which more viewers have.
-	const family = "font-family:Liberation Sans"
-	_, err := w.Write(bytes.ReplaceAll(b.Bytes(), []byte(family), []byte(family+",Arial,Helvetica,sans-serif")))
-	return err
-}
-
-// ticks are at round numbers, at most eleven of them, all with labels.
-func ticks(low, high float64) (out []plot.Tick) {
-	step := math.Pow(10, math.Floor(math.Log10((high-low)/10)))
-	for _, f := range []float64{1, 2, 5, 10} {
-		if (high-low)/(step*f) <= 10 {
-			step *= f
-			break
-		}
-	}
-	decimals := max(0, int(-math.Floor(math.Log10(step*1.0001))))
-	for i := math.Ceil(low / step); i*step <= high; i++ {
-		out = append(out, plot.Tick{Value: i * step, Label: strconv.FormatFloat(i*step, 'f', decimals, 64)})
-	}
-	return out
+	const margin = 8 // points
+	return graph.Encode(w, format, func(c draw.Canvas) { p.Draw(draw.Crop(c, margin, -2*margin, margin, -margin)) })
 }
 
 func sans(size vg.Length) font.Font {

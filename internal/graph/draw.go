@@ -76,7 +76,7 @@ func newPicture(logs []*Log, vertical string) *Picture {
 		a.Label.TextStyle.Font, a.Tick.Label.Font = style(11).Font, style(9.5).Font
 		a.Label.TextStyle.Color, a.Tick.Label.Color, a.Color, a.Tick.Color = ink, ink, ink, ink
 		a.Label.Padding, a.Padding = 4, 0
-		a.Tick.Marker = plot.TickerFunc(ticks)
+		a.Tick.Marker = plot.TickerFunc(Ticks)
 	}
 	lines := plotter.NewGrid()
 	lines.Vertical.Color, lines.Horizontal.Color = grid, grid
@@ -158,14 +158,19 @@ func (p *Picture) Write(w io.Writer, f Format) error {
 	const around = 60 // the margins and the axis, in points
 	free := 1 - float64(dropRow*vg.Length(p.rows)/(height-around-p.legend.height()))
 	p.plot.Y.Min, p.plot.Y.Max = 0, p.top*1.04/free
+	return Encode(w, f, p.draw)
+}
+
+// Encode writes what is drawn on a canvas of a picture's size.
+func Encode(w io.Writer, f Format, paint func(draw.Canvas)) error {
 	if f == PNG {
 		c := vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(dpi), vgimg.UseBackgroundColor(color.White))
-		p.draw(draw.New(c))
+		paint(draw.New(c))
 		_, err := vgimg.PngCanvas{Canvas: c}.WriteTo(w)
 		return err
 	}
 	c := vgsvg.New(width, height)
-	p.draw(draw.New(c))
+	paint(draw.New(c))
 	var b bytes.Buffer
 	if _, err := c.WriteTo(&b); err != nil {
 		return err
@@ -183,8 +188,8 @@ func (p *Picture) draw(c draw.Canvas) {
 	p.plot.Draw(draw.Crop(c, 0, 0, 0, -p.legend.height()-8))
 }
 
-// ticks are at round numbers, about eight of them with labels.
-func ticks(low, high float64) (out []plot.Tick) {
+// Ticks are at round numbers, at most eleven of them, all with labels.
+func Ticks(low, high float64) (out []plot.Tick) {
 	step := math.Pow(10, math.Floor(math.Log10((high-low)/8)))
 	for _, f := range []float64{1, 2, 5, 10} {
 		if (high-low)/(step*f) <= 10 {

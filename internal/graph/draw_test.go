@@ -135,7 +135,7 @@ func TestTicks(t *testing.T) {
 		{100, 730, "100 200 300 400 500 600 700"},
 	} {
 		var got []string
-		for _, tick := range ticks(row.low, row.high) {
+		for _, tick := range Ticks(row.low, row.high) {
 			got = append(got, tick.Label)
 		}
 		if d := cmp.Diff(row.want, strings.Join(got, " ")); d != "" {

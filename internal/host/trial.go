@@ -60,7 +60,7 @@ func try(unprivileged bool) (t Trial) {
 
 // RunTrial is the process in the new namespaces. It returns the exit status.
 func RunTrial(w io.Writer) int {
-	fmt.Fprintln(w, "loopback", number(loopbackUp()))
+	fmt.Fprintln(w, "loopback", number(LoopbackUp()))
 	fmt.Fprintln(w, "mounts", number(tryMounts()))
 	fmt.Fprintln(w, "device", number(tryDevice()))
 	fmt.Fprintln(w, "nftables", number(tryNFTables()))
@@ -112,9 +112,9 @@ func parseTrial(out []byte) (t Trial) {
 	return t
 }
 
-// loopbackUp needs CAP_NET_ADMIN over the new network namespace: with AppArmor's restriction (Ubuntu 23.10) the
-// namespaces are made, but this fails.
-func loopbackUp() error {
+// LoopbackUp brings up the loopback device of the calling thread's network namespace. It needs CAP_NET_ADMIN there: with
+// AppArmor's restriction (Ubuntu 23.10) a user's namespaces are made, but this fails.
+func LoopbackUp() error {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return err

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
@@ -23,7 +24,11 @@ const insideVar = "GOMAHI_TEST_INSIDE"
 func Reexec(t *testing.T) bool {
 	t.Helper()
 	if os.Getenv(insideVar) == t.Name() {
-		if err := loopbackUp(); err != nil {
+		lo, err := netlink.LinkByName("lo")
+		if err == nil {
+			err = netlink.LinkSetUp(lo)
+		}
+		if err != nil {
 			t.Fatalf("bringing up loopback: %v", err)
 		}
 		return true
@@ -48,18 +53,4 @@ func Reexec(t *testing.T) bool {
 		t.Errorf("starting the test again: %v", err)
 	}
 	return false
-}
-
-func loopbackUp() error {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	r, err := unix.NewIfreq("lo")
-	if err != nil {
-		return err
-	}
-	r.SetUint16(unix.IFF_UP)
-	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, r)
 }

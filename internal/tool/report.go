@@ -133,13 +133,10 @@ func (m *measures) report(t *shell.Traffic, counts *tally) report.Direction {
 		Delay: distribution(&t.Delay), Lateness: distribution(&t.Late.Histogram), Unseen: distribution(&t.Unseen),
 		Dropped: map[string]report.Count{}, Requested: m.asked, Achieved: map[string]float64{}}
 	d.Lateness.Max = float64(t.Late.Max) / 1e6
-	left := t.PacketsIn - t.PacketsOut
 	for _, c := range counts.drops {
 		d.Dropped[c.name] = report.Count{Packets: c.n, Bytes: c.bytes}
-		left -= c.n
 	}
-	d.Added = counts.copies()
-	d.Undelivered = left + d.Added
+	d.Added, d.Undelivered = counts.copies(), counts.undelivered(t.PacketsIn, t.PacketsOut)
 	if m.pace != nil {
 		q := distribution(&m.pace.queueing)
 		d.Queueing = &q

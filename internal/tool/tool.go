@@ -238,18 +238,25 @@ func (t *tally) copies() (n uint64) {
 	return n
 }
 
+// undelivered is how many packets were in the link at its end, of those that went in and out.
+func (t *tally) undelivered(in, out uint64) uint64 {
+	left := in - out + t.copies()
+	for _, c := range t.drops {
+		left -= c.n
+	}
+	return left
+}
+
 func summarize(w io.Writer, name, direction string, s shell.Traffic, t *tally) {
 	fmt.Fprintf(w, "%s: %s: %d packets in (%d bytes), %d out (%d bytes)", name, direction, s.PacketsIn, s.BytesIn,
 		s.PacketsOut, s.BytesOut)
-	left := s.PacketsIn - s.PacketsOut + t.copies()
 	for _, c := range t.others {
 		fmt.Fprintf(w, ", %d %s", c.n, c.name)
 	}
 	for _, c := range t.drops {
 		fmt.Fprintf(w, ", %d dropped (%s)", c.n, c.name)
-		left -= c.n
 	}
-	if left > 0 {
+	if left := t.undelivered(s.PacketsIn, s.PacketsOut); left > 0 {
 		fmt.Fprintf(w, ", %d not delivered in time", left)
 	}
 	if s.Refused > 0 {
