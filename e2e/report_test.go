@@ -131,3 +131,51 @@ func TestOverload(t *testing.T) {
 		t.Errorf("%s", out)
 	}
 }
+
+// Tools in one process decide and delay as they would in one each, and report for themselves.
+func TestFuse(t *testing.T) {
+	l := newLab(t)
+	run := func(dir string, env ...string) (fate string, uplink float64, reports []*report.Report) {
+		args := append([]string{"env", "GM_REPORT_DIR=" + dir}, env...)
+		out := l.output(append(args, "gm-delay", "20", "gm-loss", "--seed=3", "both", "0.1", "gm-duplicate", "uplink", "0.1", "--seed=4",
+			"gm-link", "8Mbps", "8Mbps", "probe", "udp", "-n", "1000", "-i", "1ms", "-size", "500", "192.0.2.1")...)
+		files, _ := filepath.Glob(dir + "/*.json")
+		for _, f := range files {
+			reports = append(reports, readReport(t, f))
+		}
+		fate, _, _ = strings.Cut(out, "\n")
+		return fate, number(t, out, `uplink min/median/p99/max = ([\d.]+)`), reports
+	}
+	dir := temp(t)
+	apart, _, levels := run(filepath.Join(dir, "apart"))
+	as1, delay, stages := run(filepath.Join(dir, "as1"), "GM_FUSE=1")
+	if apart != as1 || delay < 20 {
+		t.Errorf("nested %q, fused %q after %v ms", apart, as1, delay)
+	}
+	if len(levels) != 4 || len(stages) != 4 {
+		t.Fatalf("%d and %d reports", len(levels), len(stages))
+	}
+	for i, s := range stages {
+		n := levels[i]
+		if s.Tool != n.Tool || s.Level != n.Level || s.Fused != (i > 0) || s.Uplink.In != n.Uplink.In || s.Uplink.Out != n.Uplink.Out ||
+			s.Downlink.In != n.Downlink.In || s.Downlink.Out != n.Downlink.Out || s.Uplink.Added != n.Uplink.Added {
+			t.Errorf("fused %+v\nnested %+v", s, n)
+		}
+		if i > 0 && (s.Uplink.Writes > 0 || s.Uplink.In.Packets == 0 || s.CPUSeconds > 0) || (i < 3 && s.Uplink.Reads > 0) ||
+			(s.Uplink.Reads > 0) != (i == 3) || (s.Uplink.Writes > 0) != (i == 0) || (s.Downlink.Reads > 0) != (i == 0) {
+			t.Errorf("%s: %+v", s.Tool, s)
+		}
+	}
+	if got := stages[0].Uplink.Achieved["delay_ms"]; got < 20 || got > 22 {
+		t.Errorf("the first delays by %v ms", got)
+	}
+	// More than could nest, and the prompt is theirs.
+	chain := []string{"gm-delay", "--fuse", "0.1"}
+	for range 99 {
+		chain = append(chain, "gm-delay", "0.1")
+	}
+	out := l.output(append(chain, "sh", "-c", `echo "$GM_LEVEL$GM_SHELL_PREFIX"; probe ping -c 1 $GM_BASE`)...)
+	if rtt := number(t, out, `time=([\d.]+) ms`); rtt < 20 || rtt > 60 || !strings.HasPrefix(out, "100"+strings.Repeat("[delay 0.1 ms] ", 100)+"\n") {
+		t.Error(out)
+	}
+}

@@ -27,6 +27,7 @@ import (
 type Options struct {
 	Tool     string    // names the device
 	Prefix   string    // for prompts, such as "[delay 50 ms] "
+	Levels   int       // how many nested containers it stands for; 0 is 1
 	Path     string    // the command's file
 	Argv     []string  // its arguments, its name first
 	Uplink   Stage     // out of the container

@@ -56,6 +56,16 @@ type Traffic struct {
 	Unseen               Histogram // how long a packet may have waited to be read, at most; not known while asleep
 }
 
+// Took adds what o says of reading.
+func (t *Traffic) Took(o *Traffic) {
+	t.Reads, t.Unread, t.Unseen = o.Reads, o.Unread, o.Unseen
+}
+
+// Wrote adds what o says of writing.
+func (t *Traffic) Wrote(o *Traffic) {
+	t.Writes, t.Refused, t.Late = o.Writes, o.Refused, o.Late
+}
+
 // A ferry carries packets from one device through a stage to another, on a thread of its own.
 type ferry struct {
 	from, to tun.Device

@@ -193,7 +193,7 @@ func (c *container) startFerries() (err error) {
 
 // startCommand starts the command, or the init that starts it, from the calling thread.
 func (c *container) startCommand() error {
-	env := environment(c.addresses, c.six, c.nested, c.Host, c.Prefix)
+	env := environment(c.addresses, c.six, c.nested, c.Host, c.Prefix, max(1, c.Levels))
 	argv, env, err := prompting(c.Path, c.Argv, env)
 	if err != nil {
 		return err

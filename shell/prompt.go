@@ -11,8 +11,9 @@ import (
 )
 
 // environment is the caller's with what we add: the outside's addresses, and the prefix of prompts. Both also go by the
-// original's names. Within another container the outermost outside stays; host is whether this one is the outside of those within it.
-func environment(a addresses, six, nested, host bool, prefix string) []string {
+// original's names. Within another container the outermost outside stays; host is whether this one is the outside of those
+// within it, and levels how many it stands for.
+func environment(a addresses, six, nested, host bool, prefix string, levels int) []string {
 	env := os.Environ()
 	get := func(names ...string) string {
 		for _, n := range names {
@@ -49,7 +50,7 @@ func environment(a addresses, six, nested, host bool, prefix string) []string {
 	set("GM_BASE", base)
 	set("MAHIMAHI_BASE", base)
 	set("GM_BASE6", base6)
-	set("GM_LEVEL", strconv.Itoa(level(nested)))
+	set("GM_LEVEL", strconv.Itoa(level(nested)+levels-1))
 	set("GM_SHELL_PREFIX", prefix)
 	set("MAHIMAHI_SHELL_PREFIX", prefix)
 	set("PROMPT_COMMAND", bashPrompt(os.Getenv("PROMPT_COMMAND")))

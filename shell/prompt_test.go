@@ -17,7 +17,7 @@ import (
 // A container that is the outside of those within it says so, wherever it is itself.
 func TestEnvironmentOfHost(t *testing.T) {
 	t.Setenv("GM_BASE", "100.64.9.9")
-	env := environment(pair(0), true, true, true, "")
+	env := environment(pair(0), true, true, true, "", 1)
 	for _, want := range []string{"GM_BASE=100.64.0.2", "MAHIMAHI_BASE=100.64.0.2", "GM_BASE6=fd67:6d61:6869::6440:2"} {
 		if !slices.Contains(env, want) {
 			t.Errorf("no %s in %q", want, env)
@@ -67,7 +67,7 @@ func TestEnvironment(t *testing.T) {
 				}
 			}
 			t.Setenv("GM_TEST_OTHER", "kept")
-			env := environment(pair(0), row.six, row.nested, false, "[x] ")
+			env := environment(pair(0), row.six, row.nested, false, "[x] ", 1)
 			got := map[string]string{}
 			for _, e := range env {
 				name, value, _ := strings.Cut(e, "=")

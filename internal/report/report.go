@@ -21,7 +21,8 @@ type Report struct {
 	CommandLine  []string  `json:"command_line"`
 	Level        int       `json:"level"` // 1 is the outermost of nested tools
 	PID          int       `json:"pid"`
-	Seed         *uint64   `json:"seed,omitempty"` // of tools that draw
+	Fused        bool      `json:"fused,omitempty"` // it ran in the process of the level before it, which has its CPU and memory
+	Seed         *uint64   `json:"seed,omitempty"`  // of tools that draw
 	Start        time.Time `json:"start"`
 	End          time.Time `json:"end"`
 	Status       int       `json:"status"` // as a shell shows it

@@ -17,6 +17,7 @@ type Burst struct {
 	H     string `placeholder:"P" help:"of surviving in the bad state (0), and"`
 	K     string `placeholder:"P" help:"of surviving in the good one (1)."`
 	Deciding
+	Fusing
 	Common
 	model effects.Gilbert
 }

@@ -10,6 +10,7 @@ type Corrupt struct {
 	Ber         string `placeholder:"RATE" help:"In place of RATE: flip each bit with this probability."`
 	PayloadOnly bool   `help:"Spare the headers."`
 	Deciding
+	Fusing
 	Common
 	rate float64
 }

@@ -13,6 +13,7 @@ import (
 type Delay struct {
 	Uplink   *string `placeholder:"DELAY" help:"One-way delay out of the container, in place of DELAY."`
 	Downlink *string `placeholder:"DELAY" help:"One-way delay into the container, in place of DELAY."`
+	Fusing
 	Common
 	up, down time.Duration
 }

@@ -8,6 +8,7 @@ import (
 // Duplicate is gm-duplicate.
 type Duplicate struct {
 	Deciding
+	Fusing
 	Common
 	rate float64
 }

@@ -12,6 +12,7 @@ type Jitter struct {
 	Distribution string `placeholder:"NAME" default:"uniform" help:"Of the delays: uniform (the default), normal, pareto, or a FILE of numbers."`
 	Order        string `placeholder:"ORDER" enum:"keep,free" default:"keep" help:"Whether packets keep their order (keep, the default) or overtake each other (free)."`
 	Deciding
+	Fusing
 	Common
 	spread time.Duration
 }

@@ -42,6 +42,7 @@ type LinkTool struct {
 	MeterAll           bool `help:"Likewise."`
 
 	Seeded
+	Fusing
 	Common
 	up, down direction
 }

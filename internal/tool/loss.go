@@ -8,6 +8,7 @@ import (
 // Loss is gm-loss.
 type Loss struct {
 	Deciding
+	Fusing
 	Common
 	rate float64
 }

@@ -9,6 +9,7 @@ import (
 type LossTrace struct {
 	Once bool `help:"Lose nothing after the end of the trace, in place of repeating it."`
 	Deciding
+	Fusing
 	Common
 	file string
 }

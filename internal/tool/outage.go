@@ -46,6 +46,7 @@ func (o *outage) prefix(name string) string {
 // OnOff is gm-onoff.
 type OnOff struct {
 	Seeded
+	Fusing
 	Common
 	outage
 }
@@ -95,6 +96,7 @@ func (o *OnOff) Prefix() string { return o.prefix("onoff") }
 
 // Intermittent is gm-intermittent.
 type Intermittent struct {
+	Fusing
 	Common
 	outage
 }

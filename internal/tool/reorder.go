@@ -13,6 +13,7 @@ type Reorder struct {
 	Gap         int    `placeholder:"N" default:"1" help:"Of N packets in a row at most one overtakes (1)."`
 	Correlation string `placeholder:"C" default:"0" help:"Of the choice of one packet with that of the next, from 0 to below 1 (0)."`
 	Deciding
+	Fusing
 	Common
 	rate, correlation float64
 	by                time.Duration

@@ -15,6 +15,7 @@ type Shape struct {
 	Queue     string `placeholder:"TYPE" help:"The queue: infinite (the default), droptail, drophead, codel, pie, fq_codel, red."`
 	QueueArgs string `placeholder:"ARGS" help:"Its arguments: packets=100, bytes=60000, ms=100, target=5, ecn, ..."`
 	Seeded
+	Fusing
 	Common
 	directed
 	rate, peak int64

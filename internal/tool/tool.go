@@ -7,7 +7,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -82,7 +81,7 @@ func Main(t Tool, args []string, stdout, stderr io.Writer) int {
 	}
 	shell.EnterRoom()
 	g, c := t.Grammar(), t.common()
-	own, command, err := g.Parse(args)
+	command, err := parse(t, args)
 	switch {
 	case err != nil:
 	case c.Help:
@@ -93,24 +92,37 @@ func Main(t Tool, args []string, stdout, stderr io.Writer) int {
 	case c.Version:
 		fmt.Fprintln(stdout, cli.Version(g.Name))
 		return 0
-	default:
-		c.linger, err = cli.Duration("linger", c.Linger, time.Second)
-		if err == nil && (c.Txqueuelen < 0 || c.Txqueuelen > 1<<20) {
-			err = cli.Usagef("give a number of frames from 1 to 1048576", "--txqueuelen=%d", c.Txqueuelen)
-		}
-		if err == nil {
-			err = t.Set(own)
-		}
 	}
-	var status int
+	levels, name, status := []*level{newLevel(t, args, stderr)}, g.Name, 0
+	if f, ok := t.(interface{ fuses() bool }); err == nil && ok && f.fuses() {
+		levels, command, err = fuse(levels, command, stderr)
+		name = levels[len(levels)-1].name
+	}
 	if err == nil {
-		status, err = run(t, args, command, stderr)
+		name = g.Name
+		status, err = run(levels, command, stderr)
 	}
 	if err != nil {
-		cli.Report(stderr, g.Name, err)
+		cli.Report(stderr, name, err)
 		return statusOf(err)
 	}
 	return status
+}
+
+// parse takes a command line apart and checks it, unless help or the version is all that it asks for.
+func parse(t Tool, args []string) (command []string, err error) {
+	own, command, err := t.Grammar().Parse(args)
+	c := t.common()
+	if err != nil || c.Help || c.Version {
+		return command, err
+	}
+	if c.linger, err = cli.Duration("linger", c.Linger, time.Second); err != nil {
+		return nil, err
+	}
+	if c.Txqueuelen < 0 || c.Txqueuelen > 1<<20 {
+		return nil, cli.Usagef("give a number of frames from 1 to 1048576", "--txqueuelen=%d", c.Txqueuelen)
+	}
+	return command, t.Set(own)
 }
 
 func statusOf(err error) int {
@@ -125,9 +137,8 @@ func statusOf(err error) int {
 	return shell.StatusFailed
 }
 
-// run starts the command behind the tool's link.
-func run(t Tool, args, command []string, stderr io.Writer) (int, error) {
-	c, name := t.common(), t.Grammar().Name
+// run starts the command behind the links of the tools, the outermost first: mostly there is one.
+func run(levels []*level, command []string, stderr io.Writer) (int, error) {
 	if len(command) == 0 {
 		command = []string{shell.LoginShell()}
 	}
@@ -135,60 +146,50 @@ func run(t Tool, args, command []string, stderr io.Writer) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	outer := levels[0]
+	c := outer.common()
 	o := shell.Options{
-		Tool: filepath.Base(name)[len("gm-"):], Prefix: t.Prefix(), Path: path, Argv: command,
-		Outside: c.Outside, Loopback: !c.NoHostLoopback,
-		Linger: c.linger, Contain: c.Contain, NoOffload: c.NoOffload, Precise: c.Precise,
-		Realtime: c.Realtime, TxQueueLen: c.Txqueuelen,
+		Tool: outer.name[len("gm-"):], Levels: len(levels), Path: path, Argv: command,
+		Outside: c.Outside, Loopback: !c.NoHostLoopback, Linger: c.linger,
 	}
-	if s, ok := t.(interface{ place(*shell.Options) }); ok {
+	for _, v := range levels {
+		c := v.common()
+		o.Prefix += v.Prefix()
+		o.Contain = o.Contain || c.Contain
+		o.NoOffload = o.NoOffload || c.NoOffload
+		o.Precise = o.Precise || c.Precise
+		o.Realtime = o.Realtime || c.Realtime
+		o.TxQueueLen = max(o.TxQueueLen, c.Txqueuelen)
+	}
+	if s, ok := outer.Tool.(interface{ place(*shell.Options) }); ok {
 		s.place(&o)
 	}
 	if shell.NeedsRoom(o.Outside) {
 		status, err := shell.RunInRoom(o)
 		return exit(status), err
 	}
-	up, down := &tally{}, &tally{}
-	warn := func(m string) { cli.Say(stderr, name, "warning", m) }
-	l := &Link{Args: append([]string{name}, args...), Start: time.Now(), Seed: rand.Uint64(), UpDrops: up, DownDrops: down, Warn: warn}
-	if s, ok := t.(interface{ seed() *uint64 }); ok && s.seed() != nil {
-		l.Seed = *s.seed()
+	o.Start, o.Warn = time.Now(), outer.link.Warn
+	for _, v := range levels {
+		if err := v.open(o.Start); err != nil {
+			return 0, err
+		}
 	}
-	if err := t.Link(l); err != nil {
-		return 0, err
-	}
-	to, err := c.open()
-	if err != nil {
-		return 0, err
-	}
-	if c.Verbose && l.random {
-		fmt.Fprintf(stderr, "%s: seed %d\n", name, l.Seed)
-	}
-	o.Uplink, o.Downlink, o.Start, o.Warn = l.Uplink, l.Downlink, l.Start, warn
+	strictest(levels)
+	o.Uplink, o.Downlink = stages(levels)
 	_, o.HoldEffect = os.LookupEnv("MAHIMAHI_PASSTHROUGH_UNTIL_SIGNAL")
 	status, sum, err := shell.Run(o)
-	lost := false
-	for _, finish := range l.Finish {
-		if err := finish(time.Since(l.Start)); err != nil {
-			cli.Report(stderr, name, err)
-			lost = true
+	code := 0
+	for _, v := range levels {
+		if !v.finish() {
+			code = shell.StatusFailed
 		}
 	}
 	if err != nil {
 		return 0, err
 	}
-	if c.Verbose {
-		summarize(stderr, name, "uplink", sum.Uplink, up)
-		summarize(stderr, name, "downlink", sum.Downlink, down)
-		if sum.Untranslated > 0 {
-			fmt.Fprintf(stderr, "%s: %d packets dropped that NAT could not translate\n", name, sum.Untranslated)
-		}
+	for i, v := range levels {
+		code = v.conclude(share(sum, levels, i), status, code)
 	}
-	code := 0
-	if lost {
-		code = shell.StatusFailed
-	}
-	code = c.deliver(makeReport(l, sum, status, up, down), to, stderr, name, code)
 	if status.Exited() && status.ExitStatus() == 0 {
 		return code, nil
 	}

@@ -1,0 +1,80 @@
+package tool
+
+import (
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"gomahi/internal/cli"
+	"gomahi/shell"
+)
+
+// level is a tool that runs, with its link, what its link counts and what it reports.
+type level struct {
+	Tool
+	name     string
+	link     *Link
+	up, down tally
+	stderr   io.Writer
+	report   *os.File
+
+	// Of tools that share a process.
+	fused            bool
+	uplink, downlink *passage
+}
+
+func newLevel(t Tool, args []string, stderr io.Writer) *level {
+	v := &level{Tool: t, name: t.Grammar().Name, stderr: stderr}
+	v.link = &Link{Args: append([]string{v.name}, args...), Seed: rand.Uint64(), UpDrops: &v.up, DownDrops: &v.down,
+		Warn: func(m string) { cli.Say(stderr, v.name, "warning", m) }}
+	return v
+}
+
+// open makes the link and its files.
+func (v *level) open(start time.Time) (err error) {
+	v.link.Start = start
+	if s, ok := v.Tool.(interface{ seed() *uint64 }); ok && s.seed() != nil {
+		v.link.Seed = *s.seed()
+	}
+	if err := v.Link(v.link); err != nil {
+		return err
+	}
+	c := v.common()
+	if v.report, err = c.open(); err == nil && c.Verbose && v.link.random {
+		fmt.Fprintf(v.stderr, "%s: seed %d\n", v.name, v.link.Seed)
+	}
+	return err
+}
+
+// finish ends the link's files, and says whether they are complete.
+func (v *level) finish() bool {
+	good := true
+	for _, finish := range v.link.Finish {
+		if err := finish(time.Since(v.link.Start)); err != nil {
+			cli.Report(v.stderr, v.name, err)
+			good = false
+		}
+	}
+	return good
+}
+
+// conclude says how the run went where that is wanted. It returns the exit status, which was to be another.
+func (v *level) conclude(sum shell.Summary, status unix.WaitStatus, code int) int {
+	c := v.common()
+	if c.Verbose {
+		summarize(v.stderr, v.name, "uplink", sum.Uplink, &v.up)
+		summarize(v.stderr, v.name, "downlink", sum.Downlink, &v.down)
+		if sum.Untranslated > 0 {
+			fmt.Fprintf(v.stderr, "%s: %d packets dropped that NAT could not translate\n", v.name, sum.Untranslated)
+		}
+	}
+	r := makeReport(v.link, sum, status, &v.up, &v.down)
+	if v.fused {
+		r.Fused, r.CPUSeconds, r.Resident = true, 0, 0
+	}
+	return c.deliver(r, v.report, v.stderr, v.name, code)
+}
