@@ -96,23 +96,27 @@ func (d *device) inject(f *frame) {
 	p.DecRef()
 }
 
-// serve reads frames until the device is gone. What take gets is its own.
+// serve reads frames until the device is gone. What take gets is its own. Of acknowledgements that have come close behind
+// each other it gets the last.
 func (d *device) serve(take func(*frame)) {
 	room := buffer.NewViewSize(largest)
-	for {
-		f := frame{first: buffer.NewViewSize(firstLen)}
-		var n int
-		var errno unix.Errno
-		err := d.raw.Read(func(fd uintptr) bool {
-			n, errno = readv(int(fd), []unix.Iovec{iovec(f.vnet[:]), iovec(f.first.AsSlice()), iovec(room.AsSlice())})
-			return errno != unix.EAGAIN
-		})
-		if err != nil || errno != 0 && errno != unix.EINTR || n == 0 && errno == 0 { // EBADFD once the device is gone
-			f.first.Release()
-			return
+	var held *frame // an acknowledgement, until it is known whether another follows
+	pass := func() {
+		if held != nil {
+			take(held)
+			held = nil
 		}
+	}
+	defer pass()
+	for {
+		f := &frame{first: buffer.NewViewSize(firstLen)}
+		n, errno := d.read([]unix.Iovec{iovec(f.vnet[:]), iovec(f.first.AsSlice()), iovec(room.AsSlice())}, held == nil)
 		if errno != 0 || n <= len(f.vnet) {
 			f.first.Release()
+			if n == 0 && errno != unix.EINTR && errno != unix.EAGAIN { // EBADFD once the device is gone
+				return
+			}
+			pass()
 			continue
 		}
 		wake(d.busy)
@@ -126,8 +130,29 @@ func (d *device) serve(take func(*frame)) {
 		case size > 0:
 			f.rest = buffer.NewViewWithData(room.AsSlice()[:size])
 		}
-		take(&f)
+		if held != nil && f.supersedes(held) {
+			held.release()
+			held = nil
+		}
+		pass()
+		if plainAck(f) != 0 {
+			held = f
+		} else {
+			take(f)
+		}
 	}
+}
+
+// read reads a frame. Where there is none it waits, or returns EAGAIN.
+func (d *device) read(iovs []unix.Iovec, wait bool) (n int, errno unix.Errno) {
+	err := d.raw.Read(func(fd uintptr) bool {
+		n, errno = readv(int(fd), iovs)
+		return errno != unix.EAGAIN || !wait
+	})
+	if err != nil {
+		errno = unix.EBADFD
+	}
+	return max(n, 0), errno
 }
 
 // WritePackets writes frames. One that the room's kernel refuses, since the device is down, say, is lost as on any link.

@@ -3,6 +3,7 @@ package gateway
 import (
 	"fmt"
 	"math"
+	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
@@ -58,4 +59,18 @@ func tune(s *stack.Stack) tcpip.Error {
 		}
 	}
 	return nil
+}
+
+// brief is the round-trip time below which the probes that RFC 8985 sends for a lost tail, after twice that time (section
+// 7.2), meet pauses of the machine and no losses. Netstack slows down after each.
+const brief = 5 * time.Millisecond
+
+// adapt chooses how connections to come detect losses, by the round-trip time of the last handshake: with RFC 8985, or
+// where that is brief by duplicate acknowledgements alone (RFC 6675).
+func (g *gateway) adapt(rtt time.Duration) {
+	recovery := tcpip.TCPRACKLossDetection
+	if rtt < brief {
+		recovery = 0
+	}
+	g.stack.SetTransportProtocolOption(tcp.ProtocolNumber, &recovery)
 }
