@@ -27,8 +27,13 @@ type Stage interface {
 // A Stage that has a method Done() bool ends with its link: when that says true and nothing is due any more, so does the
 // container.
 
-// batch is how many frames are taken in before what is due is put out: few, so that they are still in the cache then.
-const batch = 4
+// How many frames are taken in before what is due is put out: few, so that they are still in the cache then. Small ones are
+// taken in as long as they are few bytes, since datagrams leave together.
+const (
+	batch      = 4
+	smallBatch = 32
+	smallBytes = 48 << 10
+)
 
 // A ferry wakes before a departure by about as long as waking takes, and spins through what is left: mostly nothing.
 const (
@@ -86,6 +91,10 @@ type ferry struct {
 	alike packet.Packet // with the times of those last accounted for
 	n     int           // how many these are
 
+	join tun.Joiner // nil where to cannot
+	row  packet.Row
+	due  [packet.MostJoined]packet.Packet // those of the row
+
 	pool    packet.Pool
 	Traffic // to be read when done
 }
@@ -95,8 +104,12 @@ func newFerry(from, to tun.Device, stage Stage, clock func() time.Duration, resu
 	if err != nil {
 		return nil, err
 	}
-	return &ferry{from: from, to: to, stage: stage, clock: clock, resumed: resumed, wake: wake,
-		done: make(chan struct{}), over: make(chan struct{})}, nil
+	f := &ferry{from: from, to: to, stage: stage, clock: clock, resumed: resumed, wake: wake,
+		done: make(chan struct{}), over: make(chan struct{})}
+	if j, ok := to.(tun.Joiner); ok && j.Joins() {
+		f.join = j
+	}
+	return f, nil
 }
 
 // run carries packets until Stop. Each turn takes in what has arrived, lets the stage decide, puts out what is due and
@@ -121,7 +134,7 @@ func (f *ferry) run() {
 	fds := []unix.PollFd{{Fd: int32(f.wake), Events: unix.POLLIN}, {Fd: int32(f.from.FD()), Events: unix.POLLIN}}
 	for !f.stop.Load() {
 		drained := f.drained.Load() // before reading, so that whatever was sent before it was asked is read
-		n, err := f.takeIn()
+		more, err := f.takeIn()
 		if err != nil {
 			fds = fds[:1] // the device is gone; what has arrived is still delivered
 		}
@@ -130,7 +143,7 @@ func (f *ferry) run() {
 		now := f.clock()
 		f.Late.settle(now, time.Duration(f.resumed.Load()))
 		next, waiting := f.stage.Next()
-		if n == batch || waiting && next <= now {
+		if more || waiting && next <= now {
 			continue
 		}
 		if !waiting && ends && ending.Done() {
@@ -147,15 +160,17 @@ func (f *ferry) run() {
 	}
 }
 
-func (f *ferry) takeIn() (n int, err error) {
-	for ; n < batch; n++ {
+// takeIn says whether there may be more.
+func (f *ferry) takeIn() (more bool, err error) {
+	for n, size := 0, 0; n < batch || n < smallBatch && size < smallBytes; n++ {
 		frame, err := f.from.Read(&f.pool)
 		if frame == nil {
 			if err == nil {
 				f.empty = f.clock()
 			}
-			return n, err
+			return false, err
 		}
+		size += frame.Bytes()
 		now := f.clock()
 		f.Unseen.Add(now-f.empty, frame.Len())
 		f.Reads++
@@ -166,31 +181,65 @@ func (f *ferry) takeIn() (n int, err error) {
 			f.stage.Push(now, p)
 		}
 	}
-	return n, nil
+	return true, nil
 }
 
-// putOut writes what is due. Neighbours of one frame that leave at the same moment leave together, so no packet leaves
-// early.
+// putOut writes what is due. Neighbours of one frame, or datagrams of one flow, that leave at the same moment leave together,
+// so no packet leaves early.
 func (f *ferry) putOut() {
 	now := f.clock()
-	first, ok := f.stage.Pop(now)
-	for n := 1; ok; n = 1 {
-		var next packet.Packet
-		for next, ok = f.stage.Pop(now); ok && next.Frame == first.Frame && int(next.Index) == int(first.Index)+n && first.Alike(next); n++ {
-			f.account(next, now)
-			next, ok = f.stage.Pop(now)
-		}
+	for first, ok := f.stage.Pop(now); ok; {
 		f.account(first, now)
-		f.Writes++
-		if err := f.to.Write(first.Frame, int(first.Index), int(first.Index)+n); err != nil {
-			f.Refused += uint64(n)
+		if f.join != nil && first.Frame.Len() == 1 && f.row.Start(first.Frame) {
+			first, ok = f.putRow(first, now)
+		} else {
+			first, ok = f.putRun(first, now)
 		}
-		for range n {
-			first.Release()
-		}
-		first = next
 	}
 	f.settleAlike(now)
+}
+
+// putRun writes a packet with those that follow it in its frame, and returns the next.
+func (f *ferry) putRun(first packet.Packet, now time.Duration) (next packet.Packet, ok bool) {
+	n := 1
+	for next, ok = f.stage.Pop(now); ok && next.Frame == first.Frame && int(next.Index) == int(first.Index)+n && first.Alike(next); n++ {
+		f.account(next, now)
+		next, ok = f.stage.Pop(now)
+	}
+	f.write(first, n)
+	return next, ok
+}
+
+// putRow writes a datagram, with which the row has begun, with those that follow it in its flow, and returns the next.
+func (f *ferry) putRow(first packet.Packet, now time.Duration) (next packet.Packet, ok bool) {
+	f.due[0] = first
+	for next, ok = f.stage.Pop(now); ok && next.Frame.Len() == 1 && f.row.Add(next.Frame); next, ok = f.stage.Pop(now) {
+		f.account(next, now)
+		f.due[f.row.Len()-1] = next
+	}
+	due := f.due[:f.row.Len()]
+	if len(due) == 1 || f.join.WriteRow(&f.row) != nil { // for which one may be to blame
+		for _, p := range due {
+			f.write(p, 1)
+		}
+		return next, ok
+	}
+	f.Writes++
+	for _, p := range due {
+		p.Release()
+	}
+	return next, ok
+}
+
+// write writes a packet and the n-1 after it in its frame, and gives them up.
+func (f *ferry) write(first packet.Packet, n int) {
+	f.Writes++
+	if err := f.to.Write(first.Frame, int(first.Index), int(first.Index)+n); err != nil {
+		f.Refused += uint64(n)
+	}
+	for range n {
+		first.Release()
+	}
 }
 
 // account counts a packet that leaves now. Of one frame most have the same times, and these enter the histograms once.

@@ -256,6 +256,57 @@ func TestUnseen(t *testing.T) {
 	}
 }
 
+// datagram is a frame of UDP over IPv4 of one byte of payload, with a port.
+func datagram(port, letter byte) []byte {
+	b := make([]byte, packet.VnetLen+29)
+	b[0], b[6], b[8] = 1, 20, 6 // VIRTIO_NET_HDR_F_NEEDS_CSUM
+	ip := b[packet.VnetLen:]
+	copy(ip, []byte{0x45, 0, 0, 29, 0, 0, 0x40, 0, 64, 17, 0x3a, 0xd1})
+	ip[23], ip[25], ip[26], ip[28] = port, 9, 1, letter
+	return b
+}
+
+// Datagrams that follow each other leave together, and are written one by one where the kernel does not take that.
+func TestRows(t *testing.T) {
+	frames := [][]byte{datagram(1, 'a'), datagram(1, 'b'), datagram(1, 'c'), datagram(2, 'd'), plain('x'), datagram(2, 'e'), datagram(2, 'f')}
+	for _, row := range []struct {
+		name   string
+		delays []time.Duration
+		fail   error
+		want   []string // what is written, in letters
+		writes uint64
+	}{
+		{"all at once", []time.Duration{0}, nil, []string{"abc", "d", "x", "ef"}, 4},
+		{"one is lost", []time.Duration{0, lost, 0}, nil, []string{"ac", "d", "x", "ef"}, 4},
+		{"one is not due", []time.Duration{0, 0, ms}, nil, []string{"ab"}, 1},
+		{"the kernel refuses them", []time.Duration{0}, unix.EINVAL, nil, 7},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			b := newBench(t, row.delays...)
+			for _, f := range frames {
+				b.from.Deliver(f)
+			}
+			b.takeIn()
+			b.to.Fail(row.fail)
+			b.putOut()
+			var got []string
+			for _, w := range b.to.Written() {
+				if n := len(w) - packet.VnetLen - 28; w[packet.VnetLen] != 0x45 {
+					got = append(got, run(w))
+				} else {
+					got = append(got, string(w[len(w)-n:]))
+				}
+			}
+			if d := cmp.Diff(row.want, got); d != "" {
+				t.Errorf("(-want +got):\n%s", d)
+			}
+			if refused := b.Refused; b.Writes != row.writes || (row.fail != nil) != (refused == 7) {
+				t.Errorf("%d writes, %d refused; want %d", b.Writes, refused, row.writes)
+			}
+		})
+	}
+}
+
 // What the receiving kernel refuses is counted, and its frame is used again all the same.
 func TestRefused(t *testing.T) {
 	for _, row := range []struct {
@@ -291,11 +342,14 @@ func TestRefused(t *testing.T) {
 func TestBatch(t *testing.T) {
 	b := newBench(t, 0)
 	for range batch + 1 {
-		b.from.Deliver(plain('x'))
+		b.from.Deliver(segmented(20))
 	}
-	for _, want := range []int{batch, 1, 0} {
-		if n, err := b.takeIn(); n != want || err != nil {
-			t.Errorf("%d frames, %v; want %d", n, err, want)
+	for _, row := range []struct {
+		more  bool
+		reads uint64
+	}{{true, batch}, {false, batch + 1}, {false, batch + 1}} {
+		if more, err := b.takeIn(); more != row.more || b.Reads != row.reads || err != nil {
+			t.Errorf("%v after %d frames, %v; want %v after %d", more, b.Reads, err, row.more, row.reads)
 		}
 	}
 }
@@ -343,8 +397,8 @@ func turning(t testing.TB) (turn func()) {
 	fds := []unix.PollFd{{Fd: int32(f.wake), Events: unix.POLLIN}}
 	turn = func() {
 		from.left = batch
-		if n, err := f.takeIn(); n != batch || err != nil {
-			t.Fatal(n, err)
+		if more, err := f.takeIn(); !more || err != nil {
+			t.Fatal(more, err)
 		}
 		now += 10 * time.Microsecond
 		f.putOut()

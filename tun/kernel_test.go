@@ -128,6 +128,70 @@ func TestRunsAsTheKernelSegments(t *testing.T) {
 	})
 }
 
+// What the kernel makes of a row is the datagrams that are in it, to the bit.
+func TestRowsAsTheKernelSegments(t *testing.T) {
+	var frames []recipe
+	for _, f := range families {
+		if f.udp {
+			for _, size := range []struct{ payload, gso int }{{9, 1}, {2 * 64, 2}, {20 * 1000, 1000}, {5*1337 + 1, 1337}, {63000, 1400}} {
+				f.payload, f.gso, f.id = size.payload, size.gso, 65530
+				frames = append(frames, f)
+			}
+		}
+	}
+	testutil.InNamespace(t, func() error {
+		a, b, err := forwarding(tun.Open, tun.OpenPlain)
+		if err != nil {
+			return err
+		}
+		defer a.Close()
+		defer b.Close()
+		var in, out packet.Pool
+		for _, r := range frames {
+			whole := tuntest.Frame(&in, r.bytes())
+			n := whole.Len()
+			var row packet.Row
+			var want [][]byte
+			for i := range n {
+				one := tuntest.Frame(&in, tuntest.Run(whole, i, i+1))
+				if i == 0 && !row.Start(one) || i > 0 && !row.Add(one) {
+					t.Fatalf("%s, %d bytes each: datagram %d does not join", r.name, r.gso, i)
+				}
+				if err := a.Write(one, 0, 1); err != nil {
+					return fmt.Errorf("%s: writing datagram %d: %w", r.name, i, err)
+				}
+				p, err := nextPackets(b, &out, 1)
+				if err != nil {
+					return fmt.Errorf("%s: %w", r.name, err)
+				}
+				want = append(want, p...)
+			}
+			var err error
+			if n := testing.AllocsPerRun(1, func() { err = a.(tun.Joiner).WriteRow(&row) }); n != 0 { // it is run twice
+				t.Errorf("%v allocations", n)
+			}
+			if err != nil {
+				return fmt.Errorf("%s: writing a row of %d: %w", r.name, n, err)
+			}
+			if _, err := nextPackets(b, &out, n); err != nil {
+				return fmt.Errorf("%s: %w", r.name, err)
+			}
+			got, err := nextPackets(b, &out, n)
+			if err != nil {
+				return fmt.Errorf("%s: %w", r.name, err)
+			}
+			for i := range got {
+				if !bytes.Equal(got[i], want[i]) {
+					t.Errorf("%s, %d bytes each: datagram %d of %d is\n% x, want\n% x", r.name, r.gso, i, n, got[i][:min(len(got[i]), 120)],
+						want[i][:min(len(want[i]), 120)])
+					break
+				}
+			}
+		}
+		return nil
+	})
+}
+
 // positiveZero makes a TCP checksum of ffff 0. They are the same sum; the kernel's segmentation gives 0, its
 // completion of a single packet's checksum ffff, because it does not know whether it is UDP's
 // (net/core/dev.c, skb_checksum_help).

@@ -24,6 +24,13 @@ type Device interface {
 	Close() error
 }
 
+// A Joiner is a Device that can put out several datagrams as one frame, where the kernel can.
+type Joiner interface {
+	Joins() bool
+	// WriteRow puts them out, all or none. They stay the caller's.
+	WriteRow(r *packet.Row) error
+}
+
 // Offloads of include/uapi/linux/if_tun.h that x/sys lacks; USO is UDP segmentation, of Linux 6.2.
 const (
 	tunFlagUSO4 = 0x20
@@ -37,6 +44,7 @@ func Open(name string) (Device, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening /dev/net/tun: %w", err)
 	}
+	joins := true
 	ifr, err := unix.NewIfreq(name)
 	if err == nil {
 		ifr.SetUint16(unix.IFF_TUN | unix.IFF_NO_PI | unix.IFF_VNET_HDR)
@@ -45,6 +53,7 @@ func Open(name string) (Device, error) {
 	if err == nil {
 		const tso = unix.TUN_F_CSUM | unix.TUN_F_TSO4 | unix.TUN_F_TSO6 | unix.TUN_F_TSO_ECN
 		if err = unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, tso|tunFlagUSO4|tunFlagUSO6); err == unix.EINVAL {
+			joins = false
 			err = unix.IoctlSetInt(fd, unix.TUNSETOFFLOAD, tso)
 		}
 	}
@@ -52,7 +61,9 @@ func Open(name string) (Device, error) {
 		unix.Close(fd)
 		return nil, fmt.Errorf("creating the TUN device %s: %w", name, err)
 	}
-	return newDevice(name, fd, 0), nil
+	d := newDevice(name, fd, 0)
+	d.joins = joins
+	return d, nil
 }
 
 // device reads and writes frames; skip is what it leaves out of their beginning.
@@ -60,6 +71,7 @@ type device struct {
 	name    string
 	fd      int
 	skip    int
+	joins   bool // it takes UDP to be segmented
 	in, out vectors
 	room    [packet.HeaderRoom]byte
 }
@@ -67,13 +79,13 @@ type device struct {
 // vectors are the arguments of one readv or writev, kept so that no call allocates.
 type vectors struct {
 	bufs [][]byte
-	iovs [packet.Parts]unix.Iovec
+	iovs [max(packet.Parts, 1+packet.MostJoined)]unix.Iovec
 }
 
 func newDevice(name string, fd, skip int) *device {
 	d := &device{name: name, fd: fd, skip: skip}
 	d.in.bufs = make([][]byte, 0, packet.Parts)
-	d.out.bufs = make([][]byte, 0, packet.Parts)
+	d.out.bufs = make([][]byte, 0, len(d.out.iovs))
 	return d
 }
 
@@ -103,6 +115,16 @@ func (d *device) Read(pool *packet.Pool) (*packet.Frame, error) {
 func (d *device) Write(f *packet.Frame, i, j int) error {
 	d.out.bufs = f.Run(d.out.bufs[:0], d.room[:], i, j)
 	d.out.bufs[0] = d.out.bufs[0][d.skip:]
+	if _, errno := d.out.call(unix.SYS_WRITEV, d.fd); errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+func (d *device) Joins() bool { return d.joins }
+
+func (d *device) WriteRow(r *packet.Row) error {
+	d.out.bufs = r.Buffers(d.out.bufs[:0], d.room[:])
 	if _, errno := d.out.call(unix.SYS_WRITEV, d.fd); errno != 0 {
 		return errno
 	}

@@ -28,7 +28,7 @@ const usage = `usage: probe COMMAND [ARGUMENT...]
   route PREFIX GATEWAY         add a route
   sink PORT FILE               take TCP connections; write to FILE how much came, and how it ended
   push ADDRESS:PORT BYTES      send that much over TCP and be gone
-  flood [-rate MBIT] [-time DURATION] ADDRESS
+  flood [-rate MBIT] [-time DURATION] [-size BYTES] ADDRESS
                                send UDP packets of 1,500 bytes
   serve                        be the laboratory's servers, on all addresses
   now                          print the time, in nanoseconds since 1970

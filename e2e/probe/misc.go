@@ -202,21 +202,29 @@ func push(args []string) error {
 	return c.Close()
 }
 
-// flood sends UDP packets of 1,500 bytes at a rate in Mbit/s.
+// flood sends UDP packets at a rate in Mbit/s; 0 is as fast as it can.
 func flood(args []string) error {
 	f := flag.NewFlagSet("flood", flag.ExitOnError)
 	rate := f.Float64("rate", 1000, "")
 	lasts := f.Duration("time", time.Second, "")
+	size := f.Int("size", 1500, "of a packet over IPv4, in bytes")
 	f.Parse(args)
 	c, err := net.Dial("udp", net.JoinHostPort(f.Arg(0), drainPort))
 	if err != nil {
 		return err
 	}
-	b := make([]byte, 1472)
+	b := make([]byte, *size-28)
 	start := time.Now()
 	n := 0
 	for t := time.Duration(0); t < *lasts; t = time.Since(start) {
-		for due := int(t.Seconds() * *rate * 1e6 / 8 / 1500); n < due; n++ {
+		if *rate == 0 {
+			for range 64 {
+				c.Write(b)
+			}
+			n += 64
+			continue
+		}
+		for due := int(t.Seconds() * *rate * 1e6 / 8 / float64(*size)); n < due; n++ {
 			c.Write(b)
 		}
 		time.Sleep(200 * time.Microsecond)

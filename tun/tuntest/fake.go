@@ -2,6 +2,7 @@
 package tuntest
 
 import (
+	"slices"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -79,6 +80,19 @@ func (d *Fake) Write(f *packet.Frame, i, j int) error {
 		return d.err
 	}
 	d.out = append(d.out, Run(f, i, j))
+	return nil
+}
+
+// Joins says that the fake takes rows.
+func (d *Fake) Joins() bool { return true }
+
+func (d *Fake) WriteRow(r *packet.Row) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.err != nil {
+		return d.err
+	}
+	d.out = append(d.out, slices.Concat(r.Buffers(nil, make([]byte, packet.HeaderRoom))...))
 	return nil
 }
 
