@@ -304,16 +304,19 @@ func TestStopOrder(t *testing.T) {
 	}
 }
 
-// --realtime is SCHED_FIFO for the two threads that carry packets, and a warning to who may not have it.
+// --realtime is SCHED_FIFO for the two threads that carry packets, and locked memory, with a warning to who may not have it.
 func TestRealtime(t *testing.T) {
 	l := newLab(t)
-	out := l.output("gm-delay", "--realtime", "0", "sh", "-c", "cat /proc/$PPID/task/*/stat")
+	out := l.output("gm-delay", "--realtime", "0", "sh", "-c", "cat /proc/$PPID/task/*/stat; grep VmLck /proc/$PPID/status")
 	fifo := 0
 	for line := range strings.Lines(out) {
 		// The fields from the third on, after a name that may hold blanks: policy is the 41st (proc_pid_stat(5)).
-		if f := strings.Fields(line[strings.LastIndexByte(line, ')')+1:]); len(f) > 40 && f[41-3] == strconv.Itoa(unix.SCHED_FIFO) {
+		if f := strings.Fields(line[strings.LastIndexByte(line, ')')+1:]); strings.Contains(line, ")") && len(f) > 40 && f[41-3] == strconv.Itoa(unix.SCHED_FIFO) {
 			fifo++
 		}
+	}
+	if locked := number(t, out, `VmLck:\s+(\d+) kB`); !asUser && locked == 0 {
+		t.Errorf("no memory is locked: %s", out)
 	}
 	if warned := strings.Contains(out, "gm-delay: warning: no real-time priority"); asUser != warned || asUser != (fifo == 0) || fifo > 2 {
 		t.Errorf("%d threads are of SCHED_FIFO: %s", fifo, out)

@@ -27,17 +27,26 @@ func TestSandbox(t *testing.T) {
 	}
 }
 
-// Five levels, and their way out, of both families.
-func TestFiveLevels(t *testing.T) {
-	l := newLab(t)
-	var chain []string
-	for range 5 {
-		chain = append(chain, "gm-delay", "1")
-	}
-	out := l.output(append(chain, "sh", "-c", "probe ping -c 2 -i 0.1 $GM_BASE && probe tcp -bytes 20000000 -check 192.0.2.1 && "+
-		"probe tcp -bytes 20000000 -check -reverse 2001:db8:1::1")...)
-	if strings.Count(out, "hash right") != 2 || !strings.Contains(out, " 0% packet loss") {
-		t.Error(out)
+// A few levels and many have their way out, of both families.
+func TestLevels(t *testing.T) {
+	for _, c := range []struct {
+		levels int
+		bytes  string
+	}{{5, "20000000"}, {60, "2000000"}} {
+		t.Run(fmt.Sprint(c.levels), func(t *testing.T) {
+			l := newLab(t)
+			before := l.state()
+			var chain []string
+			for range c.levels {
+				chain = append(chain, "gm-delay", "0.5")
+			}
+			out := l.output(append(chain, "sh", "-c", "probe ping -c 2 -i 0.1 $GM_BASE && probe tcp -bytes "+c.bytes+" -check 192.0.2.1 && "+
+				"probe tcp -bytes "+c.bytes+" -check -reverse 2001:db8:1::1")...)
+			if strings.Count(out, "hash right") != 2 || !strings.Contains(out, " 0% packet loss") {
+				t.Error(out)
+			}
+			l.unchanged(before)
+		})
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -138,6 +139,7 @@ func (c *container) clock() time.Duration { return time.Since(c.Start) }
 
 // serve waits for the end of the command and of its traffic.
 func (c *container) serve() (status unix.WaitStatus, err error) {
+	defer time.AfterFunc(time.Second, debug.FreeOSMemory).Stop() // what was only for the start
 	foreground := ownsTerminal()
 	over := false
 	var kill <-chan time.Time

@@ -29,6 +29,7 @@ const (
 	devconfForwarding = 1  // IPV4_DEVCONF_FORWARDING
 	devconfTag        = 12 // IPV4_DEVCONF_TAG
 	inetConf          = 1  // IFLA_INET_CONF
+	filterSkipStats   = 8  // RTEXT_FILTER_SKIP_STATS: where there are hundreds of devices, counters are most of the answer
 )
 
 // adopt makes a container's own device forward, and known as such before there is a route to it.
@@ -174,6 +175,7 @@ func (d devconf) lacks() (bits uint32) {
 func devconfs() (devices []devconf, containers int, err error) {
 	req := nl.NewNetlinkRequest(unix.RTM_GETLINK, unix.NLM_F_DUMP)
 	req.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
+	req.AddData(nl.NewRtAttr(unix.IFLA_EXT_MASK, nl.Uint32Attr(filterSkipStats)))
 	msgs, err := req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWLINK)
 	for try := 0; errors.Is(err, nl.ErrDumpInterrupted) && try < 50; try++ { // devices came or went meanwhile
 		msgs, err = req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWLINK)

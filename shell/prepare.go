@@ -185,6 +185,9 @@ func (c *container) startFerries() (err error) {
 	}
 	if c.Realtime {
 		c.uplink.realtime, c.downlink.realtime = c.Warn, func(string) {}
+		if err := unix.Mlockall(unix.MCL_CURRENT | unix.MCL_FUTURE | unix.MCL_ONFAULT); err != nil {
+			c.Warn(fmt.Sprintf("memory is not locked: %v\nhint: it takes root, or a larger memlock limit (limits.conf(5))", err))
+		}
 	}
 	go freshThread(c.uplink.run)
 	go freshThread(c.downlink.run)

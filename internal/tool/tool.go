@@ -57,7 +57,7 @@ type Common struct {
 	Contain        bool   `help:"Give the command a PID namespace: nothing that it starts outlives the tool."`
 	NoOffload      bool   `help:"Carry one packet per read and write: slower, with the rhythm of single packets."`
 	Precise        bool   `help:"Spin through the last 300 us before a departure: exact, at the cost of a CPU."`
-	Realtime       bool   `help:"Carry packets with real-time priority, before all else that runs. It takes root."`
+	Realtime       bool   `help:"Carry packets with real-time priority, before all else that runs, and lock memory. It takes root."`
 	Txqueuelen     int    `placeholder:"FRAMES" help:"Frames that may wait on each device until they are read (8192)."`
 	Verbose        bool   `short:"v" help:"Say the seed, and at the end what was carried, on standard error."`
 	Reporting
