@@ -29,7 +29,8 @@ const usage = `usage: probe COMMAND [ARGUMENT...]
   sink PORT FILE               take TCP connections; write to FILE how much came, and how it ended
   push ADDRESS:PORT BYTES      send that much over TCP and be gone
   flood [-rate MBIT] [-time DURATION] [-size BYTES] ADDRESS
-                               send UDP packets of 1,500 bytes
+                               send UDP packets of so many bytes over IPv4, 1,500 unless given; at rate 0 as fast as it can
+  natted CMD...                run CMD behind a bare veth pair whose packets are forwarded and masqueraded here
   serve                        be the laboratory's servers, on all addresses
   now                          print the time, in nanoseconds since 1970
   ignoring SIGNAL CMD...       run CMD with a signal ignored
@@ -43,7 +44,7 @@ func main() {
 		"connect": connect, "resolve": resolve, "dns": dns, "raw": raw, "count": count, "signals": signals,
 		"as": as, "rootly": rootly, "ignoring": ignoring, "state": state, "firewall": firewall,
 		"route": route, "sink": sink, "push": push, "flood": flood, "now": now,
-		"serve": func([]string) error { return forever(serve()) }}
+		"natted": natted, "serve": func([]string) error { return forever(serve()) }}
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
 		fmt.Fprint(os.Stderr, usage)
 		os.Exit(2)
