@@ -76,7 +76,7 @@ func (p *Path) change(c scenario.Change) {
 	if p.Route != before.Route {
 		p.reroute(c.At, before.Route)
 	}
-	if p.Resize || p.Route != before.Route || p.State.Queue != before.Queue {
+	if p.Resizes(&before, p.Resize) {
 		p.queue.Resize(p.Limits())
 	}
 	ready := p.gate

@@ -2,6 +2,7 @@
 package scenario
 
 import (
+	"fmt"
 	"math"
 	"time"
 )
@@ -33,6 +34,40 @@ const (
 	Milliseconds Unit = "ms"
 	BDP          Unit = "bdp"
 )
+
+func (q Queue) String() string { return decimals(q.Value) + " " + string(q.Unit) }
+
+// Link is "up" or "down".
+func (s *State) Link() string {
+	if s.Down {
+		return "down"
+	}
+	return "up"
+}
+
+// String is the state in words, without what it has not: "route 1, delay 37 ms, rate 100000000 bit/s, queue 1 bdp".
+func (s State) String() string {
+	words := fmt.Sprintf("route %d, delay %s ms", s.Route, decimals(float64(s.Delay)/1e6))
+	if s.Rate > 0 {
+		words += fmt.Sprintf(", rate %d bit/s, queue %v", s.Rate, s.Queue)
+	}
+	if s.Loss > 0 {
+		words += fmt.Sprintf(", loss %s", decimals(s.Loss))
+	}
+	if s.Jitter > 0 {
+		words += fmt.Sprintf(", jitter %s ms", decimals(float64(s.Jitter)/1e6))
+	}
+	if s.Down {
+		words += ", link down"
+	}
+	return words
+}
+
+// Resizes says whether a queue's limits are made anew when the state was another before: if the route or the queue itself
+// changes, or always.
+func (s *State) Resizes(before *State, always bool) bool {
+	return always || s.Route != before.Route || s.Queue != before.Queue
+}
 
 // mtu is the longest packet: no limit is so low that it would never pass.
 const mtu = 1500
