@@ -42,6 +42,7 @@ type Link struct {
 	Warn               func(string)                // tells the user what is amiss though the command will run
 	Finish             []func(time.Duration) error // to be called at the end, with the time that it was
 	random             bool
+	began              func() (time.Duration, bool) // when the scenario began, of tools that play one
 }
 
 // Random is a direction's own stream of the seed: "uplink", "downlink", or a name for what both share.
@@ -103,7 +104,13 @@ func Main(t Tool, args []string, stdout, stderr io.Writer) int {
 		}
 	}
 	var status int
-	if err == nil {
+	var told bool
+	if s, ok := t.(interface {
+		tell(w io.Writer, command []string) (bool, error)
+	}); ok && err == nil {
+		told, err = s.tell(stdout, command)
+	}
+	if err == nil && !told {
 		status, err = run(t, args, command, stderr)
 	}
 	if err != nil {
@@ -180,6 +187,10 @@ func run(t Tool, args, command []string, stderr io.Writer) (int, error) {
 	if c.Verbose {
 		summarize(stderr, name, "uplink", sum.Uplink, up)
 		summarize(stderr, name, "downlink", sum.Downlink, down)
+		if l.began != nil {
+			at, ok := l.began()
+			fmt.Fprintf(stderr, "%s: %s\n", name, map[bool]string{true: fmt.Sprintf("the scenario began %v after the start", at), false: "the scenario did not begin"}[ok])
+		}
 		if sum.Untranslated > 0 {
 			fmt.Fprintf(stderr, "%s: %d packets dropped that NAT could not translate\n", name, sum.Untranslated)
 		}
