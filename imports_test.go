@@ -46,7 +46,7 @@ var mayImport = []struct {
 	{"e2e/...", []room{anything}},
 	{"cmd/...", []room{"packet", "tun", "effects/...", "trace", "scenario", "shell", "gateway", "meter/...", "web/...", "internal/cli",
 		"internal/tool", "internal/graph", "internal/host", "internal/report"}},
-	{"internal/tool", []room{"effects/...", "shell", "packet", "internal/cli", "internal/host", "internal/report", "trace", "scenario", "meter"}},
+	{"internal/tool", []room{"effects/...", "shell", "packet", "internal/cli", "internal/host", "internal/report", "trace", "scenario", "profiles", "meter"}},
 	{"internal/graph", nil}, // reads logs, which are text
 	{"internal/cli", nil},
 	{"internal/host", nil},
@@ -64,6 +64,7 @@ var mayImport = []struct {
 	{"packet", nil},
 	{"trace", nil},
 	{"scenario", nil},
+	{"profiles", nil},
 	{"web/...", []room{"web/..."}},
 }
 

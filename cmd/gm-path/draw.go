@@ -38,13 +38,15 @@ func draw(file string, o *tool.Path, up, down []scenario.Change) error {
 		}
 		return float64(s.Rate) / 1e6
 	})
-	rate.X.Label.Text = "time (s)"
+	rate.X.Label.Text, rate.Legend = "time (s)", plot.NewLegend()
 	var b bytes.Buffer
 	if err := graph.Encode(&b, format, func(c vgdraw.Canvas) {
 		const margin = 8 // points
-		half := (c.Max.Y - c.Min.Y) / 2
-		delay.Draw(vgdraw.Crop(c, margin, -2*margin, half, -margin))
-		rate.Draw(vgdraw.Crop(c, margin, -2*margin, margin, -half))
+		panels := [][]*plot.Plot{{delay}, {rate}}
+		tiles := vgdraw.Tiles{Rows: 2, Cols: 1, PadTop: margin, PadBottom: margin, PadLeft: margin, PadRight: 2 * margin, PadY: margin}
+		for i, at := range plot.Align(panels, tiles, c) {
+			panels[i][0].Draw(at[0])
+		}
 	}); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -133,6 +134,7 @@ func udp(args []string) error {
 	interval := f.Duration("i", time.Millisecond, "")
 	size := f.Int("size", 64, "")
 	wait := f.Duration("wait", time.Second, "")
+	file := f.String("each", "", "") // gets a line for each that came back: its number, when it was sent, and when it was there
 	f.Parse(args)
 	c, err := net.Dial("udp", net.JoinHostPort(f.Arg(0), port))
 	if err != nil {
@@ -141,6 +143,7 @@ func udp(args []string) error {
 	c.(*net.UDPConn).SetReadBuffer(16 << 20)
 	var back []uint32
 	var ups, downs []int64
+	var lines bytes.Buffer
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -158,8 +161,9 @@ func udp(args []string) error {
 				continue
 			}
 			back = append(back, uint32(binary.BigEndian.Uint64(buf)))
-			there := int64(binary.BigEndian.Uint64(buf[16:]))
-			ups = append(ups, there-int64(binary.BigEndian.Uint64(buf[8:])))
+			sent, there := int64(binary.BigEndian.Uint64(buf[8:])), int64(binary.BigEndian.Uint64(buf[16:]))
+			fmt.Fprintln(&lines, binary.BigEndian.Uint64(buf), sent, there)
+			ups = append(ups, there-sent)
 			downs = append(downs, now-there)
 		}
 	}()
@@ -177,6 +181,11 @@ func udp(args []string) error {
 	}
 	c.SetReadDeadline(time.Now().Add(*wait))
 	<-done
+	if *file != "" {
+		if err := os.WriteFile(*file, lines.Bytes(), 0o666); err != nil {
+			return err
+		}
+	}
 	ordered := slices.IsSorted(back)
 	h := sha256.New()
 	for _, b := range back {
