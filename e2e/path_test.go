@@ -23,8 +23,8 @@ const orbit = `Time[ms],RouteID,Delay[ms],Btldr[Mbps]
 
 // echo is a packet of probe udp that came back.
 type echo struct {
-	number      int
-	sent, there time.Duration // of one clock
+	number            int
+	sent, there, back time.Duration // of one clock
 }
 
 func echoes(t *testing.T, file string) (out []echo) {
@@ -35,7 +35,7 @@ func echoes(t *testing.T, file string) (out []echo) {
 	}
 	for line := range strings.Lines(string(b)) {
 		var e echo
-		if _, err := fmt.Sscan(line, &e.number, &e.sent, &e.there); err != nil {
+		if _, err := fmt.Sscan(line, &e.number, &e.sent, &e.there, &e.back); err != nil {
 			t.Fatalf("%q: %v", line, err)
 		}
 		out = append(out, e)

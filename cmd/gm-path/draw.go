@@ -22,7 +22,7 @@ import (
 )
 
 // draw draws delay and rate over time, one above the other.
-func draw(file string, o *tool.Path, up, down []scenario.Change) error {
+func draw(file string, interpolate bool, up, down []scenario.Change) error {
 	format := graph.Format(strings.ToLower(strings.TrimPrefix(filepath.Ext(file), ".")))
 	if format != graph.SVG && format != graph.PNG {
 		return cli.Usagef("give a name that ends in .svg or .png", "%q names no kind of picture", file)
@@ -31,8 +31,8 @@ func draw(file string, o *tool.Path, up, down []scenario.Change) error {
 	if reflect.DeepEqual(up, down) {
 		lines = []line{{"both directions", up, color.NRGBA{0, 114, 178, 255}}}
 	}
-	delay := panel("delay (ms)", lines, o, func(s *scenario.State) float64 { return float64(s.Delay) / 1e6 })
-	rate := panel("rate (Mbit/s)", lines, o, func(s *scenario.State) float64 {
+	delay := panel("delay (ms)", lines, interpolate, func(s *scenario.State) float64 { return float64(s.Delay) / 1e6 })
+	rate := panel("rate (Mbit/s)", lines, interpolate, func(s *scenario.State) float64 {
 		if s.Down {
 			return 0
 		}
@@ -63,7 +63,7 @@ type line struct {
 	hue  color.Color
 }
 
-func panel(label string, lines []line, o *tool.Path, value func(*scenario.State) float64) *plot.Plot {
+func panel(label string, lines []line, interpolate bool, value func(*scenario.State) float64) *plot.Plot {
 	p := plot.New()
 	p.BackgroundColor = color.White
 	p.Y.Label.Text = label
@@ -77,7 +77,7 @@ func panel(label string, lines []line, o *tool.Path, value func(*scenario.State)
 	p.Add(grid)
 	top := 0.0
 	for _, l := range lines {
-		points := steps(l.rows, o.Interpolate, value)
+		points := steps(l.rows, interpolate, value)
 		drawn := &plotter.Line{XYs: points, LineStyle: vgdraw.LineStyle{Color: l.hue, Width: 1.5}}
 		const piece = 200 // points: the PNG's rasterizer takes the square of a line's length
 		for rest := points; len(rest) > 1; rest = rest[min(piece, len(rest)-1):] {

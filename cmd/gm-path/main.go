@@ -7,4 +7,4 @@ import (
 	"gomahi/internal/tool"
 )
 
-func main() { os.Exit(tool.Main(&tool.Path{Draw: draw}, os.Args[1:], os.Stdout, os.Stderr)) }
+func main() { os.Exit(tool.Main(tool.NewPath(draw), os.Args[1:], os.Stdout, os.Stderr)) }

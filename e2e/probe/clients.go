@@ -134,7 +134,8 @@ func udp(args []string) error {
 	interval := f.Duration("i", time.Millisecond, "")
 	size := f.Int("size", 64, "")
 	wait := f.Duration("wait", time.Second, "")
-	file := f.String("each", "", "") // gets a line for each that came back: its number, when it was sent, and when it was there
+	reply := f.Int("reply", 0, "")   // bytes of what comes back, if that is more
+	file := f.String("each", "", "") // gets a line for each that came back: its number, and when it was sent, there, and back
 	f.Parse(args)
 	c, err := net.Dial("udp", net.JoinHostPort(f.Arg(0), port))
 	if err != nil {
@@ -162,12 +163,13 @@ func udp(args []string) error {
 			}
 			back = append(back, uint32(binary.BigEndian.Uint64(buf)))
 			sent, there := int64(binary.BigEndian.Uint64(buf[8:])), int64(binary.BigEndian.Uint64(buf[16:]))
-			fmt.Fprintln(&lines, binary.BigEndian.Uint64(buf), sent, there)
+			fmt.Fprintln(&lines, binary.BigEndian.Uint64(buf), sent, there, now)
 			ups = append(ups, there-sent)
 			downs = append(downs, now-there)
 		}
 	}()
-	buf := make([]byte, max(24, *size))
+	buf := make([]byte, max(replySize+4, *size))
+	binary.BigEndian.PutUint32(buf[replySize:], uint32(*reply))
 	start := time.Now()
 	for i := range *n {
 		if *interval > 0 {

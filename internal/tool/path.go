@@ -16,11 +16,11 @@ import (
 // Path is gm-path.
 type Path struct {
 	Downlink             string `placeholder:"FILE" help:"Another scenario for the downlink."`
-	Start                string `placeholder:"WHEN" enum:"now,first-packet,first-transport-packet,first-large-packet" default:"first-packet" help:"When it begins: now, first-packet (the default), first-transport-packet, first-large-packet."`
+	Start                string `placeholder:"WHEN" enum:"now,first-packet,first-transport-packet,first-large-packet" default:"first-packet" help:"When: now, first-packet (the default), first-transport-packet, first-large-packet."`
 	Buffer               string `placeholder:"BDP" default:"1.0" help:"The queue, where the scenario has none, in bandwidth-delay products (1.0)."`
 	Resize               string `placeholder:"WHEN" enum:"on-route-change,always" default:"on-route-change" help:"When the queue follows rate and delay: on-route-change (the default) or always."`
-	ReconfigurationDelay string `placeholder:"TIME" default:"0" help:"A pause of sending and delivery at each change of route."`
-	ReconfigurationMode  string `placeholder:"MODE" enum:"gsl,all" default:"gsl" help:"What is in flight then waits for the pause to end (gsl, the default), or is later by it (all)."`
+	ReconfigurationDelay string `placeholder:"MS" default:"0" help:"A pause at each change of route (0)."`
+	ReconfigurationMode  string `placeholder:"MODE" enum:"gsl,all" default:"gsl" help:"What is in flight waits for its end (gsl, the default), or is later by it (all)."`
 	Interpolate          bool   `help:"Delay and rate go linearly from row to row."`
 	Loop                 bool   `help:"Begin again after the last row, which holds as long as the one before it."`
 	Check                bool   `help:"Say what would happen, and run nothing."`
@@ -28,13 +28,17 @@ type Path struct {
 	Recording
 	Seeded
 	Common
-	// Draw draws a picture; only gm-path itself can.
-	Draw func(file string, p *Path, up, down []scenario.Change) error `kong:"-"`
-
+	draw   Draw
 	source string
 	buffer float64
 	pause  time.Duration
 }
+
+// Draw draws a scenario into a file.
+type Draw func(file string, interpolate bool, up, down []scenario.Change) error
+
+// NewPath makes a Path that can draw, for which the other tools have no library.
+func NewPath(d Draw) *Path { return &Path{draw: d} }
 
 func (o *Path) Grammar() *cli.Grammar {
 	return &cli.Grammar{
@@ -106,7 +110,7 @@ func (o *Path) tell(w io.Writer, command []string) (bool, error) {
 	}
 	up, down, err := o.load()
 	if err == nil && o.Plot != "" {
-		err = o.Draw(o.Plot, o, up, down)
+		err = o.draw(o.Plot, o.Interpolate, up, down)
 	}
 	if err == nil && o.Check {
 		err = o.describe(w, up, down)
