@@ -169,6 +169,6 @@ func rate(back []echo, size, n int, loss float64, at func(echo) time.Duration) f
 		return 0
 	}
 	slices.SortFunc(back, func(a, b echo) int { return cmp.Compare(a.number, b.number) })
-	first, last := back[0], back[len(back)-1]
+	first, last := back[len(back)/5], back[len(back)-1] // by then many wait for the link
 	return float64((last.number-first.number)*size*8) / (at(last) - at(first)).Seconds() / 1000
 }

@@ -32,6 +32,7 @@ func (o *Profile) Grammar() *cli.Grammar {
 			"gm-profile ours.toml ./test",
 		},
 		Options: o,
+		First:   append([]string{"list", "show"}, profiles.Names()...),
 		Own:     func(map[string]bool) int { return 1 },
 	}
 }

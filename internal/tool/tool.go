@@ -84,17 +84,11 @@ func Main(t Tool, args []string, stdout, stderr io.Writer) int {
 	shell.EnterRoom()
 	g, c := t.Grammar(), t.common()
 	own, command, err := g.Parse(args)
-	switch {
-	case err != nil:
-	case c.Help:
-		if err := g.Help(stdout); err != nil {
-			return shell.StatusFailed
-		}
-		return 0
-	case c.Version:
-		fmt.Fprintln(stdout, cli.Version(g.Name))
-		return 0
-	default:
+	told := false
+	if err == nil {
+		told, err = c.Answer(g, stdout)
+	}
+	if err == nil && !told {
 		c.linger, err = cli.Duration("linger", c.Linger, time.Second)
 		if err == nil && (c.Txqueuelen < 0 || c.Txqueuelen > 1<<20) {
 			err = cli.Usagef("give a number of frames from 1 to 1048576", "--txqueuelen=%d", c.Txqueuelen)
@@ -103,13 +97,12 @@ func Main(t Tool, args []string, stdout, stderr io.Writer) int {
 			err = t.Set(own)
 		}
 	}
-	var status int
-	var told bool
 	if s, ok := t.(interface {
 		tell(w io.Writer, command []string) (bool, error)
-	}); ok && err == nil {
+	}); ok && err == nil && !told {
 		told, err = s.tell(stdout, command)
 	}
+	var status int
 	if err == nil && !told {
 		status, err = run(t, args, command, stderr)
 	}
