@@ -162,13 +162,27 @@ func least(out string) float64 {
 	return low
 }
 
-// rate is that of packets of a size that came one after the other, in kbit/s: by their numbers, since one that was lost
-// took its time as well. It is 0 where some are missing though none is lost.
+// rate is that of packets of a size that came one after the other, in kbit/s. It is 0 where some are missing though none is
+// lost. Where some are, only neighbours count: nobody knows where the others were.
 func rate(back []echo, size, n int, loss float64, at func(echo) time.Duration) float64 {
-	if len(back) < 2 || loss == 0 && len(back) < n {
+	slices.SortFunc(back, func(a, b echo) int { return cmp.Compare(a.number, b.number) })
+	kbit := float64(size*8) / 1000
+	if loss > 0 {
+		var gaps []time.Duration
+		for i := 1; i < len(back); i++ {
+			if back[i].number == back[i-1].number+1 {
+				gaps = append(gaps, at(back[i])-at(back[i-1]))
+			}
+		}
+		if len(gaps) == 0 {
+			return 0
+		}
+		slices.Sort(gaps)
+		return kbit / gaps[len(gaps)/2].Seconds()
+	}
+	if len(back) < n {
 		return 0
 	}
-	slices.SortFunc(back, func(a, b echo) int { return cmp.Compare(a.number, b.number) })
-	first, last := back[len(back)/5], back[len(back)-1] // by then many wait for the link
-	return float64((last.number-first.number)*size*8) / (at(last) - at(first)).Seconds() / 1000
+	from := n / 5 // by then many wait for the link
+	return kbit * float64(n-1-from) / (at(back[n-1]) - at(back[from])).Seconds()
 }
