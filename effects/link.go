@@ -168,11 +168,12 @@ type Rated struct {
 	under packet.Packet // while busy
 	at    time.Duration // from when on
 	left  int64         // bits of it are to be sent, times 1e9
+	next  time.Duration // when it has left, at the first whole nanosecond, or the next one begins
 }
 
 // NewRated makes a link of the given rate, in bit/s and above 0.
 func NewRated(rate int64, q queue.Queue, seen LinkObserver) *Rated {
-	return &Rated{rate: rate, queue: q, seen: seen}
+	return &Rated{rate: rate, queue: q, seen: seen, next: never}
 }
 
 // Set changes the rate, in bit/s or 0 for no limit, from now on: of a packet under way, for the bits that are left. Before
@@ -183,6 +184,7 @@ func (l *Rated) Set(now time.Duration, rate int64, ready time.Duration) {
 		l.left -= int64(now-l.at) * l.rate // fewer than there were, or it would have left
 	}
 	l.rate, l.ready, l.at = rate, ready, max(now, ready)
+	l.plan()
 }
 
 // begin starts to send the next packet at a time; over is what of its bits was sent before, times 1e9.
@@ -190,24 +192,26 @@ func (l *Rated) begin(at time.Duration, over int64) {
 	if l.under, l.busy = l.queue.Pop(at); l.busy {
 		l.at, l.left = at, int64(l.under.Size)*8*int64(time.Second)-over
 	}
+	l.plan()
 }
 
-// next is when the packet under way has left, at the first whole nanosecond, or the next one begins.
-func (l *Rated) next() time.Duration {
+// plan says what comes next.
+func (l *Rated) plan() {
 	switch {
 	case l.ready == never || !l.busy && l.queue.Len() == 0:
-		return never
+		l.next = never
 	case !l.busy:
-		return l.ready
+		l.next = l.ready
 	case l.rate == 0:
-		return l.at
+		l.next = l.at
+	default:
+		l.next = l.at + time.Duration((l.left+l.rate-1)/l.rate)
 	}
-	return l.at + time.Duration((l.left+l.rate-1)/l.rate)
 }
 
 func (l *Rated) advance(now time.Duration) {
-	for at := l.next(); at <= now; at = l.next() {
-		over := int64(0)
+	for l.next <= now {
+		at, over := l.next, int64(0)
 		if l.busy {
 			over = max(0, int64(at-l.at)*l.rate-l.left)
 			l.under.Due = at
@@ -223,8 +227,12 @@ func (l *Rated) Push(now time.Duration, p packet.Packet) {
 	l.advance(now)
 	l.seen.Arrive(now, p)
 	l.queue.Push(now, p)
-	if !l.busy && l.ready <= now {
+	switch {
+	case l.busy:
+	case l.ready <= now:
 		l.begin(now, 0)
+	default:
+		l.plan()
 	}
 }
 
@@ -239,6 +247,5 @@ func (l *Rated) Next() (time.Duration, bool) {
 	if due, ok := l.out.Next(); ok {
 		return due, true
 	}
-	at := l.next()
-	return at, at != never
+	return l.next, l.next != never
 }
