@@ -163,6 +163,10 @@ func TestPath(t *testing.T) {
 		{"all: it is shifted by the pause", header + "0,0,10,12\n20,1,10,12\n", PathOptions{Pause: 5 * ms, Shift: true},
 			append([]arrival{{9 * ms, 1500}, {11 * ms, 1500}}, each(2, 15*ms, ms)...),
 			[]string{"0 20ms", "1 27ms", "2 31ms", "3 32ms"}},
+		{"all: also for those who come back to a route", header + "0,0,40,12\n1.5,1,10,12\n10,0,10,12\n", PathOptions{Pause: 5 * ms, Shift: true},
+			[]arrival{{0, 1500}, {12 * ms, 1500}}, []string{"0 51ms", "1 51ms"}},
+		{"what comes to an idle link in a pause is sent after it", header + "0,0,10,12\n20,1,10,12\n", PathOptions{Pause: 5 * ms},
+			[]arrival{{21 * ms, 1500}}, []string{"0 36ms"}},
 		{"a pause within a pause lengthens it", header + "0,0,10,12\n20,1,10,12\n22,2,10,12\n", PathOptions{Pause: 5 * ms},
 			[]arrival{{11 * ms, 1500}, {21 * ms, 1500}}, []string{"0 27ms", "1 38ms"}},
 		{"no pause without a change of route", header + "0,0,10,12\n20,0,11,12\n", PathOptions{Pause: 5 * ms},
@@ -252,6 +256,19 @@ func TestClockElsewhere(t *testing.T) {
 	up.settle(time.Hour)
 	// 12 ms of 1000 for the first 12 of 1000 parts, then at 12 Mbit/s
 	if d := cmp.Diff([]string{"0 12.988ms"}, up.lines); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
+// Of a clock that the other direction has started in its own, earlier time, no change is in the past.
+func TestClockLate(t *testing.T) {
+	c := NewClock(AnyPacket)
+	up := newPlayed(t, playing(t, header+"0,0,10,12\n10,0,20,12\n"), c, PathOptions{})
+	down := newPlayed(t, playing(t, header+"0,0,10,12\n10,0,20,12\n"), c, PathOptions{})
+	up.Advance(20 * ms)
+	down.arrive(tcpNumber, arrival{5 * ms, 1500})
+	up.Advance(21 * ms)
+	if d := cmp.Diff([]string{"0s route 0 10ms 12000000 bit/s", "20ms route 0 20ms 12000000 bit/s"}, up.moved); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
 }

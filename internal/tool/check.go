@@ -62,7 +62,11 @@ func (o *Path) describeOne(w io.Writer, name string, rows []scenario.Change) err
 		{"jitter", any(func(c *scenario.Change) bool { return c.Jitter > 0 }), func(c, _ *scenario.Change) string { return milliseconds(c.Jitter) + " ms" }},
 		{"link", any(func(c *scenario.Change) bool { return c.Down }), func(c, _ *scenario.Change) string { return c.Link() }},
 	}
-	fmt.Fprintf(w, "%s, %d rows\n", name, len(rows))
+	fmt.Fprintf(w, "%s, %d rows", name, len(rows))
+	if period := scenario.Period(rows); o.Loop && period > 0 {
+		fmt.Fprintf(w, ", again after %s s", seconds(period))
+	}
+	fmt.Fprintln(w)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	line := func(say func(*cell) string) {
 		for i := range cells {

@@ -182,10 +182,10 @@ func TestCheck(t *testing.T) {
 	files(t, map[string]string{"s": "Time[ms],RouteID,Delay[ms],Rate[Mbps],Uplink-Loss[%],Jitter[ms],Downlink-Queue[packets],Link[up|down]\n" +
 		"5,0,10,12,0,,7,\n1000,0,20,24,0.7,1.5,,down\n2000,1,5,,,,,up\n"})
 	var stdout, stderr bytes.Buffer
-	if status := Main(new(Path), []string{"--check", "s", "--resize=on-route-change", "--reconfiguration-delay=50"}, &stdout, &stderr); status != 0 {
+	if status := Main(new(Path), []string{"--check", "s", "--loop", "--reconfiguration-delay=50"}, &stdout, &stderr); status != 0 {
 		t.Fatal(stderr.String())
 	}
-	want := `uplink, 3 rows
+	want := `uplink, 3 rows, again after 3 s
   time          route  delay       rate        queue   loss  jitter  link
    0 s              0  10 ms  12 Mbit/s  30000 bytes    0 %    0 ms    up
    1 s              0  20 ms  24 Mbit/s  30000 bytes  0.7 %  1.5 ms  down
@@ -194,7 +194,7 @@ func TestCheck(t *testing.T) {
 delay  ▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃▃████████████████████▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁  5 to 20 ms
 rate   ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁████████████████████████████████████████  12 Mbit/s to 24 Mbit/s
 
-downlink, 3 rows
+downlink, 3 rows, again after 3 s
   time          route  delay       rate      queue  jitter  link
    0 s              0  10 ms  12 Mbit/s  7 packets    0 ms    up
    1 s              0  20 ms  24 Mbit/s  7 packets  1.5 ms  down
