@@ -33,7 +33,7 @@ type cell struct {
 }
 
 func (o *Path) describeOne(w io.Writer, name string, rows []scenario.Change) error {
-	any := func(f func(c *scenario.Change) bool) bool {
+	has := func(f func(c *scenario.Change) bool) bool {
 		for i := range rows {
 			if f(&rows[i]) {
 				return true
@@ -44,23 +44,23 @@ func (o *Path) describeOne(w io.Writer, name string, rows []scenario.Change) err
 	limit := ""
 	cells := []cell{
 		{"time", true, func(c, _ *scenario.Change) string { return seconds(c.At) + " s" }},
-		{"route", any(func(c *scenario.Change) bool { return c.Route != rows[0].Route }), func(c, before *scenario.Change) string {
+		{"route", has(func(c *scenario.Change) bool { return c.Route != rows[0].Route }), func(c, before *scenario.Change) string {
 			if c.Route != before.Route && o.pause > 0 {
 				return fmt.Sprintf("%d after %s ms", c.Route, milliseconds(o.pause))
 			}
 			return fmt.Sprint(c.Route)
 		}},
 		{"delay", true, func(c, _ *scenario.Change) string { return milliseconds(c.Delay) + " ms" }},
-		{"rate", any(func(c *scenario.Change) bool { return c.Rate > 0 }), func(c, _ *scenario.Change) string { return rateOf(&c.State) }},
-		{"queue", any(func(c *scenario.Change) bool { return c.Rate > 0 }), func(c, before *scenario.Change) string {
+		{"rate", has(func(c *scenario.Change) bool { return c.Rate > 0 }), func(c, _ *scenario.Change) string { return rateOf(&c.State) }},
+		{"queue", has(func(c *scenario.Change) bool { return c.Rate > 0 }), func(c, before *scenario.Change) string {
 			if limit == "" || c.Resizes(&before.State, o.Resize == "always") {
 				limit = limitOf(&c.State)
 			}
 			return limit
 		}},
-		{"loss", any(func(c *scenario.Change) bool { return c.Loss > 0 }), func(c, _ *scenario.Change) string { return fmt.Sprintf("%.6g %%", 100*c.Loss) }},
-		{"jitter", any(func(c *scenario.Change) bool { return c.Jitter > 0 }), func(c, _ *scenario.Change) string { return milliseconds(c.Jitter) + " ms" }},
-		{"link", any(func(c *scenario.Change) bool { return c.Down }), func(c, _ *scenario.Change) string { return c.Link() }},
+		{"loss", has(func(c *scenario.Change) bool { return c.Loss > 0 }), func(c, _ *scenario.Change) string { return fmt.Sprintf("%.6g %%", 100*c.Loss) }},
+		{"jitter", has(func(c *scenario.Change) bool { return c.Jitter > 0 }), func(c, _ *scenario.Change) string { return milliseconds(c.Jitter) + " ms" }},
+		{"link", has(func(c *scenario.Change) bool { return c.Down }), func(c, _ *scenario.Change) string { return c.Link() }},
 	}
 	fmt.Fprintf(w, "%s, %d rows", name, len(rows))
 	if period := scenario.Period(rows); o.Loop && period > 0 {
