@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -67,8 +68,9 @@ func TestPath(t *testing.T) {
 			return fmt.Errorf("of %d packets %d came back", n, len(back))
 		}
 		slices.SortFunc(back, func(a, b echo) int { return int(a.there - b.there) })
-		overtaken += sameOrder(t, back, events(t, log), rows)
-		best.add(t, back)
+		seen := events(t, log)
+		overtaken += sameOrder(t, back, seen, rows)
+		best.add(t, back, seen)
 		return best.judge(t)
 	})
 	if overtaken == 0 { // those of the last 4.2 ms are, if any were sent then
@@ -148,17 +150,34 @@ func (s *timing) row(since time.Duration) (row int) {
 }
 
 // add takes in a run. No packet may ever be early.
-func (s *timing) add(t *testing.T, back []echo) {
+func (s *timing) add(t *testing.T, back []echo, log []event) {
 	t.Helper()
 	slices.SortFunc(back, func(a, b echo) int { return a.number - b.number })
-	for _, e := range back {
-		since := e.sent - back[0].sent
-		row := s.row(since)
-		if s.row(since-time.Millisecond) != row || s.row(since+time.Millisecond) != row {
-			continue // the packet may have met either
+	var arrived, left []time.Duration // of each packet, by the tool
+	for _, e := range log {
+		switch {
+		case e.Link != "uplink":
+		case e.Event == "arrival":
+			arrived = append(arrived, time.Duration(e.T))
+		case e.Event == "departure":
+			left = append(left, time.Duration(e.T))
+		}
+	}
+	// The scenario began when the first packet arrived. By the sender's clock that is when it was sent, and as long after as
+	// it took to arrive: more than the least that any took.
+	offset := time.Duration(math.MinInt64)
+	for i, e := range back {
+		offset = max(offset, e.sent-arrived[i])
+	}
+	began := arrived[0] + offset
+	for i, e := range back {
+		since := e.sent - began
+		row := s.row(left[i] - arrived[0])
+		if s.row(since) != row {
+			continue // it met the next row on its way
 		}
 		late := e.there - e.sent - s.rows[row].Delay
-		if late < 0 && s.row(since+10*time.Millisecond) == row { // or it came in late enough for the next row
+		if late < 0 {
 			t.Errorf("packet %d arrived %v before its time", e.number, -late)
 		}
 		if before, ok := s.best[e.number]; !ok || late < before.late {
@@ -179,7 +198,7 @@ func (s *timing) judge(t *testing.T) error {
 		return fmt.Errorf("p50 %v, p99 %v later than the file says, want at most 0.2 and 1 ms", p50, p99)
 	}
 	for r := 1; r < len(s.rows); r++ {
-		var sides [2]bool // of the packets from 1 to 3 ms before and after the step one took the time of its side
+		var sides [2]bool // of the packets up to 3 ms before and after the step one took the time of its side
 		for _, m := range s.best {
 			if from := m.since - s.rows[r].At; from.Abs() < 3*time.Millisecond {
 				row := s.row(m.since)
