@@ -49,11 +49,20 @@ bench: build ## measure, and print a table of ratios within this run
 	$(GO) test -run '^$$' -bench . -benchtime 200ms ./packet ./effects/... ./shell
 	PATH="$(CURDIR)/bin:$$PATH" bin/bench $(BENCH)
 
-install: build ## install programs, manual pages and traces (PREFIX=/usr/local)
+# Where shells look for completions of programs of one prefix, by shell, and what they call the file of a program.
+SHARE := $(DESTDIR)$(PREFIX)/share
+BASH_COMPLETIONS := $(SHARE)/bash-completion/completions
+ZSH_COMPLETIONS := $(SHARE)/zsh/site-functions
+FISH_COMPLETIONS := $(SHARE)/fish/vendor_completions.d
+
+install: build ## install programs, manual pages, completions and traces (PREFIX=/usr/local)
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man7
 	install -m 755 $(addprefix bin/,$(TOOLS)) $(DESTDIR)$(PREFIX)/bin
 	install -m 644 $(filter %.1,$(PAGES)) $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 $(filter %.7,$(PAGES)) $(DESTDIR)$(PREFIX)/share/man/man7
+	install -d $(BASH_COMPLETIONS) $(ZSH_COMPLETIONS) $(FISH_COMPLETIONS)
+	set -e; for t in $(TOOLS); do bin/$$t --completion=bash >$(BASH_COMPLETIONS)/$$t; \
+		bin/$$t --completion=zsh >$(ZSH_COMPLETIONS)/_$$t; bin/$$t --completion=fish >$(FISH_COMPLETIONS)/$$t.fish; done
 	install -d $(DESTDIR)$(PREFIX)/share/gomahi/traces
 	install -m 644 traces/* $(DESTDIR)$(PREFIX)/share/gomahi/traces
 # Where AppArmor lets only programs with a profile use user namespaces (Ubuntu from 23.10 on).
@@ -65,6 +74,8 @@ uninstall: ## remove what install installed
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/bin/,$(TOOLS))
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/share/man/man1/,$(notdir $(filter %.1,$(PAGES))))
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/share/man/man7/,$(notdir $(filter %.7,$(PAGES))))
+	rm -f $(addprefix $(BASH_COMPLETIONS)/,$(TOOLS)) $(addprefix $(ZSH_COMPLETIONS)/_,$(TOOLS)) \
+		$(addprefix $(FISH_COMPLETIONS)/,$(addsuffix .fish,$(TOOLS)))
 	rm -rf $(DESTDIR)$(PREFIX)/share/gomahi
 	if [ -e $(DESTDIR)/etc/apparmor.d/gomahi ]; then \
 		[ -n "$(DESTDIR)" ] || apparmor_parser -R /etc/apparmor.d/gomahi; rm -f $(DESTDIR)/etc/apparmor.d/gomahi; fi

@@ -44,9 +44,9 @@ var mayImport = []struct {
 }{
 	{"bench/...", []room{anything}},
 	{"e2e/...", []room{anything}},
-	{"cmd/...", []room{"packet", "tun", "effects/...", "trace", "shell", "gateway", "meter/...", "web/...", "internal/cli",
+	{"cmd/...", []room{"packet", "tun", "effects/...", "trace", "scenario", "shell", "gateway", "meter/...", "web/...", "internal/cli",
 		"internal/tool", "internal/graph", "internal/host", "internal/report"}},
-	{"internal/tool", []room{"effects/...", "shell", "packet", "internal/cli", "internal/host", "internal/report", "trace", "meter"}},
+	{"internal/tool", []room{"effects/...", "shell", "packet", "internal/cli", "internal/host", "internal/report", "trace", "scenario", "profiles", "meter"}},
 	{"internal/graph", nil}, // reads logs, which are text
 	{"internal/cli", nil},
 	{"internal/host", nil},
@@ -55,14 +55,16 @@ var mayImport = []struct {
 	{"shell", []room{"tun", "packet", "internal/host"}},
 	{"gateway", []room{"tun", "packet"}},
 	{"effects/queue", []room{"packet"}},
-	{"effects/record", []room{"packet", "trace"}}, // logs of what observers are told
-	{"effects", []room{"effects/queue", "trace", "packet"}},
+	{"effects/record", []room{"packet", "trace", "scenario"}}, // logs of what observers are told
+	{"effects", []room{"effects/queue", "trace", "scenario", "packet"}},
 	{"meter/tui", []room{"meter", "packet"}},
 	{"meter", []room{"packet"}},
 	{"tun/tuntest", []room{"packet"}},
 	{"tun", []room{"packet"}},
 	{"packet", nil},
 	{"trace", nil},
+	{"scenario", nil},
+	{"profiles", nil},
 	{"web/...", []room{"web/..."}},
 }
 
@@ -74,7 +76,7 @@ var onlyIn = []struct {
 }{
 	{"github.com/gdamore/tcell", []room{"meter/tui", "bench/..."}, false},
 	{"gvisor.dev/gvisor", []room{"gateway", "bench/..."}, false},
-	{"github.com/vishvananda/netlink", []room{"shell", "gateway", "e2e/...", "bench/..."}, true},
+	{"github.com/vishvananda/netlink", []room{"shell", "gateway", "e2e/...", "bench/...", "internal/testutil"}, true},
 	{"github.com/vishvananda/netns", []room{"shell", "gateway", "e2e/...", "bench/..."}, true},
 	{"github.com/mdlayher/netlink", []room{"shell", "gateway", "e2e/...", "bench/..."}, true},
 	{"github.com/google/nftables", []room{"shell", "gateway", "e2e/...", "bench/..."}, true},

@@ -155,51 +155,70 @@ func (l *Traced) Next() (time.Duration, bool) {
 // Done says that the schedule has ended, and with it the link.
 func (l *Traced) Done() bool { return l.i == l.schedule.Len() }
 
-// Rated is a link of constant rate: a packet leaves when its last bit has, and counts as its IP length.
+// Rated is a link of a rate: a packet leaves when its last bit has, and counts as its IP length.
 type Rated struct {
 	out   line
 	queue queue.Queue
-	rate  int64 // bit/s
 	seen  LinkObserver
+
+	rate  int64         // bit/s, or 0 for no limit
+	ready time.Duration // nothing is sent before, or never
 
 	busy  bool
 	under packet.Packet // while busy
-	ends  time.Duration // when its last bit leaves: rest/rate nanoseconds after this
-	rest  int64
+	at    time.Duration // from when on
+	left  int64         // bits of it are to be sent, times 1e9
+	next  time.Duration // when it has left, at the first whole nanosecond, or the next one begins
 }
 
 // NewRated makes a link of the given rate, in bit/s and above 0.
 func NewRated(rate int64, q queue.Queue, seen LinkObserver) *Rated {
-	return &Rated{rate: rate, queue: q, seen: seen}
+	return &Rated{rate: rate, queue: q, seen: seen, next: never}
 }
 
-// begin starts to send the next packet, where the last one ended.
-func (l *Rated) begin(now time.Duration) {
-	p, ok := l.queue.Pop(now)
-	l.busy = ok
-	if !ok {
-		return
+// Set changes the rate, in bit/s or 0 for no limit, from now on: of a packet under way, for the bits that are left. Before
+// the time ready nothing is sent. Nothing is lost by it.
+func (l *Rated) Set(now time.Duration, rate int64, ready time.Duration) {
+	l.advance(now)
+	if l.busy && l.at < now {
+		l.left -= int64(now-l.at) * l.rate // fewer than there were, or it would have left
 	}
-	l.under = p
-	total := int64(p.Size)*8*int64(time.Second) + l.rest // below 2^60: a packet is at most 64 KiB
-	l.ends += time.Duration(total / l.rate)
-	l.rest = total % l.rate
+	l.rate, l.ready, l.at = rate, ready, max(now, ready)
+	l.plan()
 }
 
-// due is the first whole nanosecond at which the packet under way has left.
-func (l *Rated) due() time.Duration {
-	if l.rest > 0 {
-		return l.ends + 1
+// begin starts to send the next packet at a time; over is what of its bits was sent before, times 1e9.
+func (l *Rated) begin(at time.Duration, over int64) {
+	if l.under, l.busy = l.queue.Pop(at); l.busy {
+		l.at, l.left = at, int64(l.under.Size)*8*int64(time.Second)-over
 	}
-	return l.ends
+	l.plan()
+}
+
+// plan says what comes next.
+func (l *Rated) plan() {
+	switch {
+	case l.ready == never || !l.busy && l.queue.Len() == 0:
+		l.next = never
+	case !l.busy:
+		l.next = l.ready
+	case l.rate == 0:
+		l.next = l.at
+	default:
+		l.next = l.at + time.Duration((l.left+l.rate-1)/l.rate)
+	}
 }
 
 func (l *Rated) advance(now time.Duration) {
-	for l.busy && l.due() <= now {
-		l.under.Due = l.due()
-		l.seen.Depart(l.under.Due, l.under, -1)
-		l.out.add(l.under)
-		l.begin(l.under.Due)
+	for l.next <= now {
+		at, over := l.next, int64(0)
+		if l.busy {
+			over = max(0, int64(at-l.at)*l.rate-l.left)
+			l.under.Due = at
+			l.seen.Depart(at, l.under, -1)
+			l.out.add(l.under)
+		}
+		l.begin(at, over)
 	}
 }
 
@@ -208,9 +227,12 @@ func (l *Rated) Push(now time.Duration, p packet.Packet) {
 	l.advance(now)
 	l.seen.Arrive(now, p)
 	l.queue.Push(now, p)
-	if !l.busy {
-		l.ends, l.rest = now, 0
-		l.begin(now)
+	switch {
+	case l.busy:
+	case l.ready <= now:
+		l.begin(now, 0)
+	default:
+		l.plan()
 	}
 }
 
@@ -220,10 +242,10 @@ func (l *Rated) Pop(now time.Duration) (packet.Packet, bool) {
 	return l.out.Pop(now)
 }
 
-// Next says when Pop will next have something.
+// Next says when Pop will next have something, or may.
 func (l *Rated) Next() (time.Duration, bool) {
 	if due, ok := l.out.Next(); ok {
 		return due, true
 	}
-	return l.due(), l.busy
+	return l.next, l.next != never
 }

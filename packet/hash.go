@@ -40,6 +40,12 @@ func (p Packet) Payload() int {
 	return min(start, int(p.Size))
 }
 
+// Transport says whether the packet is one of TCP or UDP, and no fragment.
+func (p Packet) Transport() bool {
+	_, proto, _ := p.Frame.payload()
+	return proto == tcp || proto == udp
+}
+
 // payload finds the payload of the frame's first packet, its protocol, and what of the transport header Hash is about.
 func (f *Frame) payload() (start int, proto byte, says uint32) {
 	ip, n := f.Headers(), f.Bytes()

@@ -36,7 +36,7 @@ func (o *options) grammar() *cli.Grammar {
 // parse fills in the options, and says what to serve.
 func (o *options) parse(args []string) (s gateway.Options, err error) {
 	_, rest, err := o.grammar().Parse(args)
-	if err != nil || o.Help || o.Version {
+	if err != nil || o.Asked() {
 		return s, err
 	}
 	s = gateway.Options{Device: o.Device, Control: o.Control, NoHostLoopback: o.NoHostLoopback,

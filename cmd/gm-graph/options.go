@@ -30,7 +30,7 @@ const usage = "throughput [MS-PER-BIN] [LOG...] | gm-graph delay [LOG...]"
 
 func (o *options) grammar() *cli.Grammar {
 	return &cli.Grammar{
-		Name: name, Usage: usage, Options: o,
+		Name: name, Usage: usage, Options: o, First: []string{"throughput", "delay"},
 		About: "Graphs of the logs of gm-link and of mahimahi's mm-link, as SVG on standard output or as the file that -o\n" +
 			"names, with their figures on standard error. Without a LOG, or for -, the log is standard input.",
 		Examples: []string{
@@ -61,7 +61,7 @@ func (o *options) parse(args []string) error {
 		}
 		return err
 	}
-	if o.Help || o.Version {
+	if o.Asked() {
 		return nil
 	}
 	if len(own) == 0 {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/alecthomas/kong"
 
@@ -30,6 +31,13 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 
 func dispatch(args []string, stdin io.Reader, stdout io.Writer) error {
 	if len(args) > 0 {
+		option, shell, valued := strings.Cut(args[0], "=")
+		if option == "--completion" {
+			if !valued && len(args) > 1 {
+				shell = args[1]
+			}
+			return complete(stdout, shell)
+		}
 		switch args[0] {
 		case "-h", "--help", "help":
 			_, err := io.WriteString(stdout, overview())
@@ -51,6 +59,17 @@ func dispatch(args []string, stdin io.Reader, stdout io.Writer) error {
 	return cli.Usagef(hint, "%q is no command", args[0])
 }
 
+// complete writes what a shell completes all commands with.
+func complete(w io.Writer, shell string) error {
+	var names []string
+	var options []any
+	for _, c := range commands() {
+		names, options = append(names, c.name), append(options, c.options)
+	}
+	g := &cli.Grammar{Name: name, Usage: strings.Join(names, "|"), Options: new(struct{ cli.Standard })}
+	return g.Complete(w, shell, options...)
+}
+
 func (c *command) run(args []string, stdin io.Reader, stdout io.Writer) error {
 	o := c.options.base()
 	o.stdin, o.stdout = stdin, stdout
@@ -61,12 +80,12 @@ func (c *command) run(args []string, stdin io.Reader, stdout io.Writer) error {
 	if _, err := k.Parse(args); err != nil {
 		return cli.Usagef("see gm-trace "+c.name+" --help", "%v", err)
 	}
+	g := &cli.Grammar{Name: name, Usage: c.name + " " + c.usage, About: c.about, Examples: c.examples, Options: c.options}
 	switch {
-	case o.Help:
-		g := &cli.Grammar{Name: name, Usage: c.name + " " + c.usage, About: c.about, Examples: c.examples, Options: c.options}
-		return g.Help(stdout)
-	case o.Version:
-		_, err := fmt.Fprintln(stdout, cli.Version(name))
+	case o.Completion != "":
+		return complete(stdout, o.Completion)
+	case o.Asked():
+		_, err := o.Answer(g, stdout)
 		return err
 	case len(o.Args) < c.least || len(o.Args) > c.most:
 		return cli.Usagef("usage: gm-trace "+c.name+" "+c.usage, "%s does not take %d arguments", c.name, len(o.Args))

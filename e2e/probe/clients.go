@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -133,6 +134,8 @@ func udp(args []string) error {
 	interval := f.Duration("i", time.Millisecond, "")
 	size := f.Int("size", 64, "")
 	wait := f.Duration("wait", time.Second, "")
+	reply := f.Int("reply", 0, "")   // bytes of what comes back, if that is more
+	file := f.String("each", "", "") // gets a line for each that came back: its number, and when it was sent, there, and back
 	f.Parse(args)
 	c, err := net.Dial("udp", net.JoinHostPort(f.Arg(0), port))
 	if err != nil {
@@ -141,6 +144,7 @@ func udp(args []string) error {
 	c.(*net.UDPConn).SetReadBuffer(16 << 20)
 	var back []uint32
 	var ups, downs []int64
+	var lines bytes.Buffer
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -158,12 +162,14 @@ func udp(args []string) error {
 				continue
 			}
 			back = append(back, uint32(binary.BigEndian.Uint64(buf)))
-			there := int64(binary.BigEndian.Uint64(buf[16:]))
-			ups = append(ups, there-int64(binary.BigEndian.Uint64(buf[8:])))
+			sent, there := int64(binary.BigEndian.Uint64(buf[8:])), int64(binary.BigEndian.Uint64(buf[16:]))
+			fmt.Fprintln(&lines, binary.BigEndian.Uint64(buf), sent, there, now)
+			ups = append(ups, there-sent)
 			downs = append(downs, now-there)
 		}
 	}()
-	buf := make([]byte, max(24, *size))
+	buf := make([]byte, max(replySize+4, *size))
+	binary.BigEndian.PutUint32(buf[replySize:], uint32(*reply))
 	start := time.Now()
 	for i := range *n {
 		if *interval > 0 {
@@ -177,6 +183,11 @@ func udp(args []string) error {
 	}
 	c.SetReadDeadline(time.Now().Add(*wait))
 	<-done
+	if *file != "" {
+		if err := os.WriteFile(*file, lines.Bytes(), 0o666); err != nil {
+			return err
+		}
+	}
 	ordered := slices.IsSorted(back)
 	h := sha256.New()
 	for _, b := range back {

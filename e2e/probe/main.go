@@ -14,8 +14,9 @@ const usage = `usage: probe COMMAND [ARGUMENT...]
                                run CMD in one of a laboratory's namespaces
   ping [-c N] [-i SECONDS] ADDRESS
                                ICMP echo, as ping(8) prints it
-  udp [-n N] [-i DURATION] [-size BYTES] [-wait DURATION] ADDRESS
-                               send numbered packets to an echo server; print who came back, and one-way delays
+  udp [-n N] [-i DURATION] [-size BYTES] [-reply BYTES] [-wait DURATION] [-each FILE] ADDRESS
+                               send numbered packets to an echo server; print who came back, and one-way delays;
+                               write to FILE of each that came back its number, and when it was sent, there and back [ns]
   tcp [-reverse] [-check] [-cc NAME] (-bytes N | -time DURATION) ADDRESS
                                one flow to or from the server; print its goodput and, with -check, whether its hash is right
   connect ADDRESS:PORT         print whether a TCP connection is made

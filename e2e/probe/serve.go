@@ -19,11 +19,13 @@ import (
 const (
 	port      = "9000"
 	drainPort = "9001"
+	replySize = 24 // where in a packet
 )
 
 // serve starts the servers in the calling thread's namespace, on all addresses of both families.
 //
-// UDP: what comes to the next port is swallowed. Otherwise each packet comes back with the time of its arrival, CLOCK_MONOTONIC in nanoseconds, in its bytes 16 to 23.
+// UDP: what comes to the next port is swallowed. Otherwise each packet comes back with the time of its arrival, CLOCK_MONOTONIC in nanoseconds, in its bytes 16 to 23,
+// and as long as its bytes 24 to 27 say, if that is longer.
 // TCP: a line says what to do. "sink" takes data until its end and answers with its length and SHA-256, "discard" with
 // its length alone; "source N" sends N bytes of stream, "flood NANOSECONDS" sends for that long; "echo" echoes.
 func serve() error {
@@ -57,6 +59,9 @@ func serve() error {
 			}
 			if n >= 24 {
 				binary.BigEndian.PutUint64(buf[16:], uint64(monotonic()))
+			}
+			if n >= replySize+4 {
+				n = min(max(n, int(binary.BigEndian.Uint32(buf[replySize:]))), len(buf))
 			}
 			u.WriteTo(buf[:n], from)
 		}

@@ -62,6 +62,17 @@ func (s Spec) New(c Config) Queue {
 	return &q
 }
 
+// Droptail is a queue whose limits may change.
+type Droptail struct{ common }
+
+// NewDroptail makes a queue of at most so many packets and bytes.
+func NewDroptail(c Config, packets, bytes int) *Droptail {
+	return &Droptail{common{Config: c, limits: limits{packets, bytes}}}
+}
+
+// Resize changes the limits. What is in the queue stays there.
+func (q *Droptail) Resize(packets, bytes int) { q.limits = limits{packets, bytes} }
+
 func (q *common) Len() int   { return q.n }
 func (q *common) Bytes() int { return q.bytes }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"gomahi/packet"
+	"gomahi/scenario"
 )
 
 // Events adds JSON lines, one for each arrival, drop and departure, of all protocols; times are nanoseconds since the
@@ -16,6 +17,9 @@ import (
 //
 //	{"t":1000,"link":"uplink","event":"arrival","size":1500,"proto":"tcp","src":"100.64.0.2","sport":40000,
 //	 "dst":"192.0.2.1","dport":443,"queue_packets":3,"queue_bytes":4500}
+//
+// A change of a path has what holds from then on: "route", "delay" and "jitter" in ns, "rate" in bit/s (0 is no limit), "loss"
+// as a probability, "queue" with its unit, and "state", "up" or "down".
 //
 // The queue is what the link holds after the event, the packet under way included. A departure has "arrival" and "delay"
 // besides, and "opportunity" where there is a schedule; a drop "arrival" and "reason". Two links may write to one file: then
@@ -44,7 +48,12 @@ func (s *events) text(name, v string) {
 func (s *events) event(e *event, data []byte) error {
 	s.line = strconv.AppendInt(append(s.line[:0], `{"t":`...), int64(e.at), 10)
 	s.text("link", s.link)
-	s.text("event", [...]string{arrival: "arrival", departure: "departure", loss: "drop"}[e.kind])
+	s.text("event", [...]string{arrival: "arrival", departure: "departure", loss: "drop", change: "change"}[e.kind])
+	if e.kind == change {
+		s.state(e.change.State)
+		s.put()
+		return nil
+	}
 	s.number("size", int64(e.size))
 	s.headers(data[packet.VnetLen:])
 	s.number("queue_packets", int64(e.packets))
@@ -61,12 +70,27 @@ func (s *events) event(e *event, data []byte) error {
 	if e.kind == loss {
 		s.text("reason", e.reason)
 	}
+	s.put()
+	return nil
+}
+
+// put writes the line.
+func (s *events) put() {
 	s.line = append(s.line, "}\n"...)
 	if len(s.line) > s.w.Available() {
 		s.w.Flush() // whole lines, since the other direction may write to the same file
 	}
 	s.w.Write(s.line) // its error stays, and is seen at the end
-	return nil
+}
+
+func (s *events) state(c scenario.State) {
+	s.number("route", int64(c.Route))
+	s.number("delay", int64(c.Delay))
+	s.number("rate", c.Rate)
+	s.line = strconv.AppendFloat(append(s.line, `,"loss":`...), c.Loss, 'f', -1, 64)
+	s.number("jitter", int64(c.Jitter))
+	s.text("queue", c.Queue.String())
+	s.text("state", c.Link())
 }
 
 func (s *events) end(time.Duration) error { return nil }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"gomahi/scenario"
 	"gomahi/trace"
 )
 
@@ -25,13 +26,13 @@ type Head struct {
 type Capacity struct {
 	Schedule *trace.Schedule
 	Once     bool
-	Rate     int64 // bit/s
+	Rate     int64 // bit/s, or 0 for no limit
 	Overhead int   // by which a packet counts more than its IP length
 	Size     int   // bytes of an opportunity
 }
 
 // Log adds mahimahi's log: https://github.com/ravinet/mahimahi, src/frontend/link_queue.cc. Times are whole
-// milliseconds. With a rate there is a line of capacity for every millisecond.
+// milliseconds. With a rate there is a line of capacity for every millisecond. A change of a path is a comment.
 func (r *Recorder) Log(h Head, c Capacity, to io.WriteCloser) {
 	r.add(h.Log, to, 0, func(w *bufio.Writer) sink {
 		fmt.Fprintf(w, "# mahimahi mm-link (%s) [%s] > %s\n# command line: %s\n# queue: %s\n# init timestamp: %d\n# base timestamp: 0\n",
@@ -49,6 +50,11 @@ type log struct {
 	line []byte
 
 	next int64 // the opportunity, or the millisecond, whose line comes next
+	// What a rate has carried until a time and is in no line yet, in bits times 1e9; below 0 if a line has too much, since
+	// the rate fell afterwards.
+	carried int64
+	counted time.Duration
+	down    bool
 	// Drops at the same time are one line.
 	drops, dropped, at int64
 }
@@ -80,7 +86,13 @@ func (l *log) opportunities(n int64) {
 func (l *log) until(t time.Duration) {
 	if l.Schedule == nil {
 		for ; l.next <= millis(t); l.next++ {
-			l.put(l.next, '#', l.sent(l.next+1)-l.sent(l.next))
+			l.carry(time.Duration(l.next+1) * time.Millisecond)
+			if l.Rate > 0 || l.down {
+				const byteNS = 8e9
+				bytes := max(0, l.carried) / byteNS
+				l.put(l.next, '#', bytes)
+				l.carried -= bytes * byteNS
+			}
 		}
 		return
 	}
@@ -94,8 +106,26 @@ func (l *log) until(t time.Duration) {
 	}
 }
 
-// sent is how many whole bytes a rate carries in so many milliseconds.
-func (l *log) sent(ms int64) int64 { return ms/8000*l.Rate + ms%8000*l.Rate/8000 }
+// carry counts what the rate carries until a time, which is at most a millisecond away: or before, what it does not.
+func (l *log) carry(t time.Duration) {
+	if !l.down {
+		l.carried += int64(t-l.counted) * l.Rate
+	}
+	l.counted = t
+}
+
+func (l *log) change(c *scenario.Change) {
+	if millis(c.At) > 0 {
+		l.until(c.At - time.Millisecond)
+	}
+	end := l.counted
+	l.carry(c.At)
+	l.Rate, l.down = c.Rate, c.Down
+	if end > c.At { // the line of this millisecond is written
+		l.carry(end)
+	}
+	fmt.Fprintf(l.w, "# change: %d ns: %v\n", int64(c.At), c.State)
+}
 
 func (l *log) settle() {
 	if l.drops > 0 {
@@ -105,6 +135,11 @@ func (l *log) settle() {
 }
 
 func (l *log) event(e *event, _ []byte) error {
+	if e.kind == change {
+		l.settle()
+		l.change(e.change)
+		return nil
+	}
 	size := int64(e.size) + int64(l.Overhead)
 	if e.kind == loss && !e.beyond {
 		if l.drops == 0 || l.at != millis(e.at) {

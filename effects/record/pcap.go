@@ -92,6 +92,9 @@ func (p *pcap) settle(comment string) {
 }
 
 func (p *pcap) event(e *event, data []byte) error {
+	if e.kind == change {
+		return nil
+	}
 	data = whole(data)
 	switch {
 	case e.kind == arrival:

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gomahi/packet"
+	"gomahi/scenario"
 )
 
 // kind of an event.
@@ -21,9 +22,10 @@ const (
 	departure
 	loss
 	decision
+	change
 )
 
-// event is what is noted of a packet.
+// event is what is noted of a packet, or a change of the path.
 type event struct {
 	at      time.Duration
 	arrived time.Duration
@@ -36,6 +38,7 @@ type event struct {
 	kind    kind
 	beyond  bool // it had left the link before it was lost
 	reason  string
+	change  *scenario.Change
 }
 
 // A batch is a piece of the record on its way to the writer.
@@ -121,6 +124,11 @@ func (r *Recorder) Drop(now time.Duration, p packet.Packet, reason string) {
 	r.note(event{at: now, arrived: p.Arrival, size: p.Size, kind: loss, reason: reason}, p)
 }
 
+// Change notes that the path has changed.
+func (r *Recorder) Change(c scenario.Change) {
+	r.note(event{at: c.At, kind: change, change: &c}, packet.Packet{})
+}
+
 // Beyond is the Recorder of what is lost after the link.
 func (r *Recorder) Beyond() Beyond { return Beyond{r} }
 
@@ -134,7 +142,7 @@ func (b Beyond) Drop(now time.Duration, p packet.Packet, reason string) {
 
 func (r *Recorder) note(e event, p packet.Packet) {
 	e.packets, e.bytes = r.packets, r.bytes
-	if r.most > 0 {
+	if r.most > 0 && e.kind != change {
 		before := len(r.now.data)
 		r.bufs = p.Frame.Run(r.bufs[:0], r.room[:], int(p.Index), int(p.Index)+1)
 		for _, b := range r.bufs {

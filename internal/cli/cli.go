@@ -21,14 +21,16 @@ type Grammar struct {
 	About    string   // one or two sentences
 	Examples []string // command lines, each optionally followed by "  # what it does"
 	Options  any      // a pointer to a struct with kong's tags, flags only
+	First    []string // words that the first argument may be, if the usage does not say
 	// Own says how many arguments are the program's, given the options seen before them; what follows is the command.
 	Own func(seen map[string]bool) int
 }
 
 // Standard options of every program.
 type Standard struct {
-	Help    bool `short:"h" help:"Show this help."`
-	Version bool `help:"Show the version."`
+	Help       bool   `short:"h" help:"Show this help."`
+	Version    bool   `help:"Show the version."`
+	Completion string `placeholder:"SHELL" help:"Print a script that completes its command lines in bash, zsh or fish."`
 }
 
 // A UsageError says what is wrong with which argument, and what would be right.
@@ -100,7 +102,7 @@ func (g *Grammar) Parse(args []string) (own, command []string, err error) {
 		return nil, nil, err
 	}
 	switch n := g.Own(seen); {
-	case asked(k, "help") || asked(k, "version"):
+	case asked(k, "help") || asked(k, "version") || asked(k, "completion"):
 	case len(own) < n:
 		return nil, nil, Usagef("usage: "+g.Name+" "+g.Usage, "too few arguments")
 	case len(own) > n: // an option after them took their place
@@ -109,11 +111,11 @@ func (g *Grammar) Parse(args []string) (own, command []string, err error) {
 	return own, command, nil
 }
 
-// asked says whether a flag that takes no value is set, however it was written: by --help and -vh, not by --help=false.
+// asked says whether a flag is set, however it was written: by --help and -vh, not by --help=false.
 func asked(k *kong.Kong, name string) bool {
 	for _, f := range k.Model.Flags {
 		if f.Name == name {
-			return f.Target.Bool()
+			return !f.Target.IsZero()
 		}
 	}
 	return false
@@ -151,16 +153,21 @@ func (g *Grammar) Help(w io.Writer) error {
 	return err
 }
 
-// Answer shows the help or the version, if asked to, and says whether it was.
+// Answer shows the help, the version or a shell's completion, if asked to, and says whether it was.
 func (s *Standard) Answer(g *Grammar, w io.Writer) (answered bool, err error) {
 	switch {
 	case s.Help:
 		err = g.Help(w)
 	case s.Version:
 		_, err = fmt.Fprintln(w, Version(g.Name))
+	case s.Completion != "":
+		err = g.Complete(w, s.Completion)
 	}
-	return s.Help || s.Version, err
+	return s.Asked(), err
 }
+
+// Asked says whether something is asked that Answer answers.
+func (s *Standard) Asked() bool { return s.Help || s.Version || s.Completion != "" }
 
 // Exit statuses of programs that start no command.
 const (

@@ -167,13 +167,14 @@ func TestHelp(t *testing.T) {
 About it.
 
 Options:
-      --uplink=DELAY  In place of DELAY.
-      --seed=N        Draw from this seed.
-      --linger=TIME   At most TIME.
-      --contain       Nothing outlives the tool.
-  -v, --verbose       Say more.
-  -h, --help          Show this help.
-      --version       Show the version.
+      --uplink=DELAY      In place of DELAY.
+      --seed=N            Draw from this seed.
+      --linger=TIME       At most TIME.
+      --contain           Nothing outlives the tool.
+  -v, --verbose           Say more.
+  -h, --help              Show this help.
+      --version           Show the version.
+      --completion=SHELL  Print a script that completes its command lines in bash, zsh or fish.
 
 Examples:
   gm-test a 1  # a comment

@@ -24,6 +24,7 @@ type Report struct {
 	Fused        bool      `json:"fused,omitempty"` // it ran in the process of the level before it, which has its CPU and memory
 	Seed         *uint64   `json:"seed,omitempty"`  // of tools that draw
 	Start        time.Time `json:"start"`
+	Began        *int64    `json:"scenario_began,omitempty"` // ns after the start, of tools that play one
 	End          time.Time `json:"end"`
 	Status       int       `json:"status"` // as a shell shows it
 	CPUSeconds   float64   `json:"cpu_seconds"`
@@ -50,6 +51,8 @@ type Direction struct {
 	Refused     uint64           `json:"refused"`     // packets, of those out, that the receiving kernel refused
 	Unread      uint64           `json:"unread"`      // frames that the kernel dropped since the device's queue was full; never in
 
+	Changes []Change `json:"changes,omitempty"` // of a path that has any, its first state first
+
 	Requested map[string]float64 `json:"requested"` // "rate_bits_per_second", "delay_ms", "loss"
 	Achieved  map[string]float64 `json:"achieved"`  // the same, measured
 
@@ -60,6 +63,18 @@ type Direction struct {
 	Unseen   Distribution  `json:"unseen_ms"`             // how long a packet may have waited to be read, at most
 	Reads    uint64        `json:"reads"`                 // frames read
 	Writes   uint64        `json:"writes"`
+}
+
+// A Change is what a path does from a time on, in ns since the start. The rate is 0 where there is no limit.
+type Change struct {
+	At     int64   `json:"t"`
+	Route  uint64  `json:"route"`
+	Delay  float64 `json:"delay_ms"`
+	Rate   int64   `json:"rate_bits_per_second"`
+	Loss   float64 `json:"loss"`
+	Jitter float64 `json:"jitter_ms"`
+	Queue  string  `json:"queue"`
+	Link   string  `json:"link"` // "up" or "down"
 }
 
 // Distribution is of durations, in ms, to 1 %.

@@ -66,7 +66,7 @@ func Table(w io.Writer, reports []*Report) error {
 
 // optional figures are left out where they are 0.
 func optional(name string) bool {
-	for _, s := range []string{"undelivered", "refused", "unread", "untranslated", "dropped", "duplicated"} {
+	for _, s := range []string{"undelivered", "refused", "unread", "untranslated", "dropped", "duplicated", "changes"} {
 		if strings.Contains(name, s) {
 			return true
 		}
@@ -140,6 +140,7 @@ func figures(reports []*Report) (out []figure) {
 		for _, reason := range keys(reports, func(r *Report) map[string]Count { return d.of(r).Dropped }) {
 			count("dropped, "+reason, func(d *Direction) uint64 { return d.Dropped[reason].Packets })
 		}
+		count("changes", func(d *Direction) uint64 { return uint64(max(0, len(d.Changes)-1)) })
 		count("undelivered", func(d *Direction) uint64 { return d.Undelivered })
 		count("refused", func(d *Direction) uint64 { return d.Refused })
 		count("unread", func(d *Direction) uint64 { return d.Unread })

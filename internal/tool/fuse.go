@@ -26,6 +26,8 @@ var fusible = map[string]func() Tool{
 	"gm-burst":        func() Tool { return new(Burst) },
 	"gm-losstrace":    func() Tool { return new(LossTrace) },
 	"gm-shape":        func() Tool { return new(Shape) },
+	"gm-path":         func() Tool { return new(Path) },
+	"gm-profile":      func() Tool { return new(Profile) },
 }
 
 // Fusing is the option of tools that can take others into their process.
@@ -49,7 +51,7 @@ func fuse(levels []*level, command []string, stderr io.Writer) ([]*level, []stri
 		}
 		t := inner()
 		rest, err := parse(t, command[1:])
-		if c := t.common(); err == nil && (c.Help || c.Version) {
+		if s, ok := t.(teller); err == nil && (t.common().Asked() || ok && s.tells()) {
 			break
 		}
 		v := newLevel(t, command[1:], stderr)

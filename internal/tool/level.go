@@ -68,6 +68,9 @@ func (v *level) conclude(sum shell.Summary, status unix.WaitStatus, code int) in
 	if c.Verbose {
 		summarize(v.stderr, v.name, "uplink", sum.Uplink, &v.up)
 		summarize(v.stderr, v.name, "downlink", sum.Downlink, &v.down)
+		if v.link.began != nil {
+			v.sayBegan()
+		}
 		if sum.Untranslated > 0 {
 			fmt.Fprintf(v.stderr, "%s: %d packets dropped that NAT could not translate\n", v.name, sum.Untranslated)
 		}
@@ -77,4 +80,12 @@ func (v *level) conclude(sum shell.Summary, status unix.WaitStatus, code int) in
 		r.Fused, r.CPUSeconds, r.Resident = true, 0, 0
 	}
 	return c.deliver(r, v.report, v.stderr, v.name, code)
+}
+
+func (v *level) sayBegan() {
+	if at, ok := v.link.began(); ok {
+		fmt.Fprintf(v.stderr, "%s: the scenario began %v after the start\n", v.name, at)
+	} else {
+		fmt.Fprintf(v.stderr, "%s: the scenario did not begin\n", v.name)
+	}
 }

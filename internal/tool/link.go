@@ -11,7 +11,6 @@ import (
 	"gomahi/effects/queue"
 	"gomahi/effects/record"
 	"gomahi/internal/cli"
-	"gomahi/packet"
 	"gomahi/trace"
 )
 
@@ -29,11 +28,7 @@ type LinkTool struct {
 	UplinkLoss    string `placeholder:"RATE" help:"Loss behind the uplink's queue: 0.01, 1%."`
 	DownlinkLoss  string `placeholder:"RATE" help:"Likewise for the downlink."`
 
-	UplinkLog    string `placeholder:"FILE" help:"Write mahimahi's log of the uplink."`
-	DownlinkLog  string `placeholder:"FILE" help:"Likewise of the downlink."`
-	UplinkPcap   string `placeholder:"FILE" help:"Capture the uplink, before and after the link, in pcapng."`
-	DownlinkPcap string `placeholder:"FILE" help:"Likewise the downlink."`
-	Events       string `placeholder:"FILE" help:"Write every arrival, drop and departure as JSON lines."`
+	Recording
 
 	MeterUplink        bool `help:"Accepted for mahimahi's scripts: this version draws no meters."`
 	MeterDownlink      bool `help:"Likewise."`
@@ -57,8 +52,6 @@ type direction struct {
 	queue    queue.Spec
 	loss     float64
 	delay    time.Duration
-	log      string
-	pcap     string
 }
 
 func (o *LinkTool) Grammar() *cli.Grammar {
@@ -80,8 +73,8 @@ func (o *LinkTool) Grammar() *cli.Grammar {
 }
 
 func (o *LinkTool) Set(args []string) (err error) {
-	o.up = direction{name: "uplink", source: args[0], kind: o.UplinkQueue, log: o.UplinkLog, pcap: o.UplinkPcap}
-	o.down = direction{name: "downlink", source: args[1], kind: o.DownlinkQueue, log: o.DownlinkLog, pcap: o.DownlinkPcap}
+	o.up = direction{name: "uplink", source: args[0], kind: o.UplinkQueue}
+	o.down = direction{name: "downlink", source: args[1], kind: o.DownlinkQueue}
 	err = o.up.set(o.UplinkQueueArgs, o.UplinkDelay, o.UplinkLoss)
 	if err == nil {
 		err = o.down.set(o.DownlinkQueueArgs, o.DownlinkDelay, o.DownlinkLoss)
@@ -137,15 +130,15 @@ func (o *LinkTool) Link(l *Link) error {
 			return err
 		}
 	}
-	files := []string{o.UplinkLog, o.DownlinkLog, o.UplinkPcap, o.DownlinkPcap, o.Events}
-	out, err := openOutputs(files, []string{o.up.source, o.down.source})
+	out, err := o.openRecords(o.up.source, o.down.source)
 	if err != nil {
 		return err
 	}
 	for i, d := range []*direction{&o.up, &o.down} {
 		drops := [...]effects.Observer{l.UpDrops, l.DownDrops}[i]
 		seen, beyond := effects.LinkObserver(watched{effects.Unobserved{}, drops}), drops
-		if r := o.recorder(l, d, out); r != nil {
+		capacity := record.Capacity{Schedule: d.schedule, Once: o.Once, Rate: d.rate, Overhead: d.overhead(), Size: effects.Opportunity}
+		if r := o.recorder(l, d.name, d.source, d.queue.String(), capacity, out); r != nil {
 			seen, beyond = watched{r, drops}, both{r.Beyond(), drops}
 		}
 		m := [...]*measures{&l.Up, &l.Down}[i]
@@ -172,40 +165,6 @@ func (d *direction) ask(m *measures) {
 	if d.loss > 0 {
 		m.ask(askedLoss, d.loss)
 	}
-}
-
-// recorder writes what the options ask for of one direction, or is nil.
-func (o *LinkTool) recorder(l *Link, d *direction, out map[string]*output) *record.Recorder {
-	if d.log == "" && d.pcap == "" && o.Events == "" {
-		return nil
-	}
-	r := record.New()
-	to := func(name string) *output {
-		out[name].users++
-		return out[name]
-	}
-	if d.log != "" {
-		capacity := record.Capacity{Schedule: d.schedule, Once: o.Once, Rate: d.rate, Overhead: d.overhead(), Size: effects.Opportunity}
-		r.Log(record.Head{Link: strings.ToUpper(d.name[:1]) + d.name[1:], Trace: d.source, Log: d.log, Command: quoted(l.Args),
-			Queue: d.queue.String(), Init: l.Start, Config: os.Getenv("MAHIMAHI_SHELL_PREFIX")}, capacity, to(d.log))
-	}
-	if d.pcap != "" {
-		r.Pcap(d.pcap, l.Start, to(d.pcap))
-	}
-	if o.Events != "" {
-		r.Events(o.Events, d.name, to(o.Events))
-	}
-	r.Start()
-	l.Finish = append(l.Finish, r.Close)
-	return r
-}
-
-func quoted(args []string) string {
-	var s []string
-	for _, a := range args {
-		s = append(s, "'"+a+"'")
-	}
-	return strings.Join(s, " ")
 }
 
 func (d *direction) overhead() int {
@@ -242,22 +201,3 @@ func (d *direction) stage(l *Link, once bool, seen effects.LinkObserver, beyond 
 }
 
 func (o *LinkTool) Prefix() string { return "[link] " }
-
-// watched tells the tally of drops, too.
-type watched struct {
-	effects.LinkObserver
-	drops effects.Observer
-}
-
-func (w watched) Drop(now time.Duration, p packet.Packet, reason string) {
-	w.drops.Drop(now, p, reason)
-	w.LinkObserver.Drop(now, p, reason)
-}
-
-// both tells two of drops.
-type both [2]effects.Observer
-
-func (b both) Drop(now time.Duration, p packet.Packet, reason string) {
-	b[0].Drop(now, p, reason)
-	b[1].Drop(now, p, reason)
-}

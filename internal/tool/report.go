@@ -71,8 +71,9 @@ func (p *pace) Depart(at time.Duration, k packet.Packet, opportunity int64) {
 
 // measures is what was asked of a direction, and what its link knows of it beside the tally.
 type measures struct {
-	asked map[string]float64
-	pace  *pace
+	asked   map[string]float64
+	pace    *pace
+	changes []report.Change
 }
 
 // Of what is asked: see report.Direction.
@@ -116,6 +117,11 @@ func makeReport(l *Link, sum shell.Summary, status unix.WaitStatus, up, down *ta
 	if l.random {
 		r.Seed = &l.Seed
 	}
+	if l.began != nil {
+		if at, ok := l.began(); ok {
+			r.Began = new(int64(at))
+		}
+	}
 	if status.Signaled() {
 		r.Status = 128 + int(status.Signal())
 	}
@@ -131,7 +137,7 @@ func (m *measures) report(t *shell.Traffic, counts *tally) report.Direction {
 	d := report.Direction{In: report.Count{Packets: t.PacketsIn, Bytes: t.BytesIn}, Out: report.Count{Packets: t.PacketsOut, Bytes: t.BytesOut},
 		Refused: t.Refused, Unread: t.Unread, Late: t.Late.Packets, Reads: t.Reads, Writes: t.Writes,
 		Delay: distribution(&t.Delay), Lateness: distribution(&t.Late.Histogram), Unseen: distribution(&t.Unseen),
-		Dropped: map[string]report.Count{}, Requested: m.asked, Achieved: map[string]float64{}}
+		Dropped: map[string]report.Count{}, Changes: m.changes, Requested: m.asked, Achieved: map[string]float64{}}
 	d.Lateness.Max = float64(t.Late.Max) / 1e6
 	for _, c := range counts.drops {
 		d.Dropped[c.name] = report.Count{Packets: c.n, Bytes: c.bytes}

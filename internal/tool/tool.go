@@ -41,6 +41,7 @@ type Link struct {
 	Warn               func(string)                // tells the user what is amiss though the command will run
 	Finish             []func(time.Duration) error // to be called at the end, with the time that it was
 	random             bool
+	began              func() (time.Duration, bool) // when the scenario began, of tools that play one
 }
 
 // Random is a direction's own stream of the seed: "uplink", "downlink", or a name for what both share.
@@ -57,7 +58,7 @@ type Common struct {
 	Contain        bool   `help:"Give the command a PID namespace: nothing that it starts outlives the tool."`
 	NoOffload      bool   `help:"Carry one packet per read and write: slower, with the rhythm of single packets."`
 	Precise        bool   `help:"Spin through the last 300 us before a departure: exact, at the cost of a CPU."`
-	Realtime       bool   `help:"Carry packets with real-time priority, before all else that runs, and lock memory. It takes root."`
+	Realtime       bool   `help:"Carry packets with real-time priority, and lock memory. It takes root."`
 	Txqueuelen     int    `placeholder:"FRAMES" help:"Frames that may wait on each device until they are read (8192)."`
 	Verbose        bool   `short:"v" help:"Say the seed, and at the end what was carried, on standard error."`
 	Reporting
@@ -72,6 +73,12 @@ type Seeded struct {
 	Seed *uint64 `placeholder:"N" help:"Draw from this seed: the same seed and packets meet the same fate."`
 }
 
+// A teller may say something in place of running a command.
+type teller interface {
+	tells() bool // as its command line asks
+	tell(w io.Writer, command []string) error
+}
+
 const optionsUsage = "[OPTION...] "
 
 // Main runs a tool: it parses the arguments, starts the command and returns the exit status.
@@ -82,23 +89,19 @@ func Main(t Tool, args []string, stdout, stderr io.Writer) int {
 	shell.EnterRoom()
 	g, c := t.Grammar(), t.common()
 	command, err := parse(t, args)
-	switch {
-	case err != nil:
-	case c.Help:
-		if err := g.Help(stdout); err != nil {
-			return shell.StatusFailed
-		}
-		return 0
-	case c.Version:
-		fmt.Fprintln(stdout, cli.Version(g.Name))
-		return 0
+	told := false
+	if err == nil {
+		told, err = c.Answer(g, stdout)
+	}
+	if s, ok := t.(teller); ok && err == nil && !told && s.tells() {
+		told, err = true, s.tell(stdout, command)
 	}
 	levels, name, status := []*level{newLevel(t, args, stderr)}, g.Name, 0
-	if f, ok := t.(interface{ fuses() bool }); err == nil && ok && f.fuses() {
+	if f, ok := t.(interface{ fuses() bool }); err == nil && !told && ok && f.fuses() {
 		levels, command, err = fuse(levels, command, stderr)
 		name = levels[len(levels)-1].name
 	}
-	if err == nil {
+	if err == nil && !told {
 		name = g.Name
 		status, err = run(levels, command, stderr)
 	}
@@ -113,7 +116,7 @@ func Main(t Tool, args []string, stdout, stderr io.Writer) int {
 func parse(t Tool, args []string) (command []string, err error) {
 	own, command, err := t.Grammar().Parse(args)
 	c := t.common()
-	if err != nil || c.Help || c.Version {
+	if err != nil || c.Asked() {
 		return command, err
 	}
 	if c.linger, err = cli.Duration("linger", c.Linger, time.Second); err != nil {

@@ -222,8 +222,9 @@ func flags(of reflect.Type) (out []string) {
 // An example works as it is written, but for its command.
 func TestExamples(t *testing.T) {
 	t.Chdir(t.TempDir())
-	for _, name := range []string{"up.trace", "down.trace"} {
-		if err := os.WriteFile(name, []byte("1\n"), 0o644); err != nil {
+	for name, text := range map[string]string{"up.trace": "1\n", "down.trace": "1\n",
+		"ours.toml": "uplink.rate = \"1Mbps\"\ndownlink.rate = \"1Mbps\"\n"} {
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
