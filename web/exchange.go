@@ -5,9 +5,12 @@
 package web
 
 import (
+	"maps"
 	"net"
+	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -47,15 +50,17 @@ func (m *Message) Values(name string) (out []string) {
 	return out
 }
 
+// Sent are the headers as they were sent: without a Content-Length that stands in.
+func (m *Message) Sent() []Field {
+	if !m.Unsized {
+		return m.Header
+	}
+	return slices.DeleteFunc(slices.Clone(m.Header), func(f Field) bool { return strings.EqualFold(f.Name, "Content-Length") })
+}
+
 // Remove takes all headers of a name away.
 func (m *Message) Remove(name string) {
-	var kept []Field
-	for _, f := range m.Header {
-		if !strings.EqualFold(f.Name, name) {
-			kept = append(kept, f)
-		}
-	}
-	m.Header = kept
+	m.Header = slices.DeleteFunc(slices.Clone(m.Header), func(f Field) bool { return strings.EqualFold(f.Name, name) })
 }
 
 // An Exchange is a request and what came of it. Recordings of the original have none of the fields from ServerName on.
@@ -151,4 +156,14 @@ func (x *Exchange) Status() int {
 	}
 	n, _ := strconv.Atoi(f[1])
 	return n
+}
+
+// Fields are a header's lines, by name: net/http does not keep their order.
+func Fields(h http.Header) (out []Field) {
+	for _, name := range slices.Sorted(maps.Keys(h)) {
+		for _, v := range h[name] {
+			out = append(out, Field{name, v})
+		}
+	}
+	return out
 }

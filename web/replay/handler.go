@@ -104,9 +104,8 @@ func (h *Handler) wait(r *http.Request, x *web.Exchange) bool {
 
 func (h *Handler) answer(w http.ResponseWriter, r *http.Request, x *web.Exchange) {
 	out := w.Header()
-	for _, f := range x.Response.Header {
-		name := http.CanonicalHeaderKey(f.Name)
-		if !hop[name] && !(name == "Content-Length" && x.Response.Unsized) {
+	for _, f := range x.Response.Sent() {
+		if name := http.CanonicalHeaderKey(f.Name); !hop[name] {
 			out[name] = append(out[name], f.Value)
 		}
 	}
