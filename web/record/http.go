@@ -10,6 +10,7 @@ import (
 	"net/http/httptrace"
 	"net/http/httputil"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -27,7 +28,7 @@ func (s *session) serveHTTP(client net.Conn) {
 		ErrorLog: quiet, ErrorHandler: badGateway}
 	var busy atomic.Int32
 	if s.alpn != "h2" {
-		client = &patient{client, func() bool { return busy.Load() > 0 && !s.over() }}
+		client = &patient{Conn: client, busy: func() bool { return busy.Load() > 0 }, over: s.over}
 	}
 	l := &single{conn: client, ended: make(chan struct{})}
 	server := &http.Server{ErrorLog: quiet, ConnState: l.state, MaxHeaderBytes: 1 << 20,
@@ -299,30 +300,38 @@ func (l *single) state(_ net.Conn, s http.ConnState) {
 	}
 }
 
-// patient tells the end of what a client says only when it has its answer, or after a while: net/http takes it for gone,
-// but it may have closed its own direction alone.
+// patient does not tell the end of what a client says while it waits for an answer, or only after a while: net/http takes
+// it for gone, but it may have closed its own direction alone.
 type patient struct {
 	net.Conn
-	busy func() bool
+	busy  func() bool
+	over  func() bool
+	until atomic.Pointer[time.Time] // the deadline of reads
 }
 
-const (
-	grace = 2 * time.Second
-	pause = 50 * time.Millisecond // without requests: more may be in the library's buffer
-)
+const grace = 2 * time.Second
 
 func (p *patient) Read(b []byte) (int, error) {
 	n, err := p.Conn.Read(b)
-	if n == 0 && err == io.EOF {
-		now := time.Now()
-		for last, end := now, now.Add(grace); now.Before(end) && now.Sub(last) < pause; now = time.Now() {
-			time.Sleep(5 * time.Millisecond)
-			if p.busy() {
-				last = time.Now()
-			}
+	if n > 0 || err != io.EOF || !p.busy() {
+		return n, err
+	}
+	for end := time.Now().Add(grace); !p.over() && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if t := p.until.Load(); t != nil && !t.IsZero() && t.Before(time.Now()) {
+			return 0, os.ErrDeadlineExceeded // the answer is made, and there may be another request
 		}
 	}
 	return n, err
+}
+
+func (p *patient) SetReadDeadline(t time.Time) error {
+	p.until.Store(&t)
+	return p.Conn.SetReadDeadline(t)
+}
+
+func (p *patient) SetDeadline(t time.Time) error {
+	p.until.Store(&t)
+	return p.Conn.SetDeadline(t)
 }
 
 // buffers are what bodies pass through.
