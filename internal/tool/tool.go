@@ -31,6 +31,11 @@ type Tool interface {
 	common() *Common
 }
 
+// A Placer is a Tool whose container differs from the others'.
+type Placer interface {
+	Place(o *shell.Options)
+}
+
 // Link is what a tool makes its stages with, and where it puts them.
 type Link struct {
 	Args               []string // the command line
@@ -39,7 +44,8 @@ type Link struct {
 	Uplink, Downlink   shell.Stage
 	UpDrops, DownDrops effects.Observer
 	Up, Down           measures
-	Warn               func(string)                // tells the user what is amiss though the command will run
+	Warn               func(string) // tells the user what is amiss though the command will run
+	Stderr             io.Writer
 	Finish             []func(time.Duration) error // to be called at the end, with the time that it was
 	random             bool
 }
@@ -141,8 +147,8 @@ func run(t Tool, args, command []string, stderr io.Writer) (int, error) {
 		Linger: c.linger, Contain: c.Contain, NoOffload: c.NoOffload, Precise: c.Precise,
 		Realtime: c.Realtime, TxQueueLen: c.Txqueuelen,
 	}
-	if s, ok := t.(interface{ place(*shell.Options) }); ok {
-		s.place(&o)
+	if s, ok := t.(Placer); ok {
+		s.Place(&o)
 	}
 	if shell.NeedsRoom(o.Outside) {
 		status, err := shell.RunInRoom(o)
@@ -150,7 +156,8 @@ func run(t Tool, args, command []string, stderr io.Writer) (int, error) {
 	}
 	up, down := &tally{}, &tally{}
 	warn := func(m string) { cli.Say(stderr, name, "warning", m) }
-	l := &Link{Args: append([]string{name}, args...), Start: time.Now(), Seed: rand.Uint64(), UpDrops: up, DownDrops: down, Warn: warn}
+	l := &Link{Args: append([]string{name}, args...), Start: time.Now(), Seed: rand.Uint64(), UpDrops: up, DownDrops: down, Warn: warn,
+		Stderr: stderr}
 	if s, ok := t.(interface{ seed() *uint64 }); ok && s.seed() != nil {
 		l.Seed = *s.seed()
 	}
@@ -167,11 +174,11 @@ func run(t Tool, args, command []string, stderr io.Writer) (int, error) {
 	o.Uplink, o.Downlink, o.Start, o.Warn = l.Uplink, l.Downlink, l.Start, warn
 	_, o.HoldEffect = os.LookupEnv("MAHIMAHI_PASSTHROUGH_UNTIL_SIGNAL")
 	status, sum, err := shell.Run(o)
-	lost := false
+	code := 0
 	for _, finish := range l.Finish {
 		if err := finish(time.Since(l.Start)); err != nil {
 			cli.Report(stderr, name, err)
-			lost = true
+			code = statusOf(err)
 		}
 	}
 	if err != nil {
@@ -183,10 +190,6 @@ func run(t Tool, args, command []string, stderr io.Writer) (int, error) {
 		if sum.Untranslated > 0 {
 			fmt.Fprintf(stderr, "%s: %d packets dropped that NAT could not translate\n", name, sum.Untranslated)
 		}
-	}
-	code := 0
-	if lost {
-		code = shell.StatusFailed
 	}
 	code = c.deliver(makeReport(l, sum, status, up, down), to, stderr, name, code)
 	if status.Exited() && status.ExitStatus() == 0 {

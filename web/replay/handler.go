@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -22,15 +23,16 @@ type Think struct {
 
 // A Handler answers requests from a recording.
 type Handler struct {
-	Index  *match.Index
-	Frozen bool // dates stay as they are
-	Think  Think
-	HTTP3  HTTP3
-	Start  time.Time         // of the replay
-	Miss   func(Miss)        // is told what could not be answered; it may be called by several goroutines at once
-	served atomic.Uint64     // requests answered
-	mu     sync.Mutex        // over missed
-	missed map[string]uint64 // requests without an answer, by method and URL
+	Index      *match.Index
+	Frozen     bool // dates stay as they are
+	Think      Think
+	HTTP3      HTTP3
+	RoundTrips map[netip.Addr]time.Duration // to each server, while recording
+	Start      time.Time                    // of the replay
+	Miss       func(Miss)                   // is told, once each, what could not be answered; several goroutines may call it at once
+	served     atomic.Uint64                // requests answered
+	mu         sync.Mutex                   // over missed
+	missed     map[string]uint64            // requests without an answer, by method and URL
 }
 
 // A Miss is a request that nothing recorded answers.
@@ -89,7 +91,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (h *Handler) wait(r *http.Request, x *web.Exchange) bool {
 	d := h.Think.Fixed
 	if h.Think.Recorded {
-		d = x.FirstByte - x.Connect
+		d = x.FirstByte - h.RoundTrips[x.Server.Addr()]
 	}
 	if d <= 0 {
 		return true
@@ -165,12 +167,15 @@ func (h *Handler) miss(w http.ResponseWriter, q *match.Request) {
 	if h.missed == nil {
 		h.missed = map[string]uint64{}
 	}
-	const many = 1 << 16 // what a loop in a page can ask for
-	if len(h.missed) < many {
-		h.missed[m.Method+" "+m.URL]++
+	const many = 1 << 16 // different ones are told apart; a loop in a page can ask for more
+	what := m.Method + " " + m.URL
+	if len(h.missed) >= many {
+		what = ""
 	}
+	h.missed[what]++
+	first := h.missed[what] == 1
 	h.mu.Unlock()
-	if h.Miss != nil {
+	if first && h.Miss != nil {
 		h.Miss(m)
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")

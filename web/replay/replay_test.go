@@ -77,6 +77,7 @@ func serve(t testing.TB, h *Handler) *world {
 	t.Helper()
 	all := site()
 	w := &world{tcp: map[string]string{}, udp: map[string]string{}, handler: h, misses: make(chan Miss, 100), roots: x509.NewCertPool()}
+	h.RoundTrips = RoundTrips(all)
 	h.Index, h.Start, h.Miss = match.New(all, match.Fuzzy, nil), time.Now(), func(m Miss) { w.misses <- m }
 	a, err := authority.New("test")
 	if err != nil {
