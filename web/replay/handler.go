@@ -122,8 +122,8 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, x *web.Exchange
 	}
 	body := x.Response.Body.Bytes()
 	empty := r.Method == http.MethodHead || x.Status() == http.StatusNoContent || x.Status() == http.StatusNotModified || x.Status() < 200
-	if !empty && !x.Response.Unsized && out.Get("Content-Length") != fmt.Sprint(len(body)) {
-		out.Del("Content-Length") // it was cut short
+	if !empty && x.Failure == "" && out.Get("Content-Length") != fmt.Sprint(len(body)) {
+		out.Del("Content-Length") // another program has changed the body
 	}
 	status := x.Status()
 	if status < 200 { // the connection became another protocol's, which is not recorded
@@ -141,6 +141,7 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, x *web.Exchange
 		out.Add(http.TrailerPrefix+f.Name, f.Value)
 	}
 	if x.Failure != "" {
+		http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler) // as it was
 	}
 }

@@ -73,13 +73,15 @@ func Names(all []*web.Exchange) map[string][]netip.Addr {
 	return out
 }
 
-// RoundTrips are how long it took to connect to each address while recording: the shortest time of each.
+// RoundTrips are how long it took to each address and back while recording: the shortest time that a connection or an
+// answer took.
 func RoundTrips(all []*web.Exchange) map[netip.Addr]time.Duration {
 	out := map[netip.Addr]time.Duration{}
 	for _, x := range all {
-		a := x.Server.Addr()
-		if rtt, ok := out[a]; x.Connect > 0 && (!ok || x.Connect < rtt) {
-			out[a] = x.Connect
+		for _, took := range []time.Duration{x.Connect, x.FirstByte} {
+			if least, ok := out[x.Server.Addr()]; took > 0 && (!ok || took < least) {
+				out[x.Server.Addr()] = took
+			}
 		}
 	}
 	return out
