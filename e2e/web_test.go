@@ -91,8 +91,14 @@ func TestWeb(t *testing.T) {
 	if !strings.Contains(said, "requests answered\n") {
 		t.Error(said)
 	}
+	for _, within := range []string{"gm-webreplay --fail-on-miss site gm-delay 1", "gm-webrecord again gm-delay 1"} {
+		out, _ := s.must(append(strings.Fields(within), "probe", "browse")...)
+		if d := cmp.Diff(strings.Split(live, "\n"), strings.Split(out, "\n")); d != "" {
+			t.Error(within, d)
+		}
+	}
 	h3, _ := s.must("gm-webreplay", "site", "probe", "browse", "-h3", "https://img.site.test/")
-	if !strings.Contains(h3, "200 OK HTTP/3.0 300000 bytes") {
+	if !strings.Contains(live, strings.Replace(h3, "HTTP/3.0", "HTTP/2.0", 1)) || !strings.Contains(h3, "200 OK HTTP/3.0") {
 		t.Error(h3)
 	}
 	if out, _ := s.must("gm-webreplay", "--http3=off", "site", "probe", "browse", "-h3", "https://img.site.test/"); !strings.Contains(out, "no answer") {
@@ -177,4 +183,50 @@ func TestWebRecordKilled(t *testing.T) {
 	}
 	s.must("gm-delay", "0", "true") // takes back that eth0 forwards, which the killed could not
 	s.unchanged(before)
+}
+
+// A browser gets the same page of the same resources, sizes, statuses and protocols live, while recording and replayed.
+func TestWebBrowser(t *testing.T) {
+	chromium, err := exec.LookPath("chromium")
+	if err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+	s := newSmall(t)
+	spki, err := os.ReadFile(s.ca + ".spki")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	load := func(before ...string) string {
+		t.Helper()
+		n++
+		line := append(before, chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
+			"--disable-background-networking", "--disable-component-update", fmt.Sprintf("--user-data-dir=%s/profile%d", s.dir, n))
+		if before == nil {
+			line = append(line, "--ignore-certificate-errors-spki-list="+string(spki))
+		}
+		out, said := s.must(append(append([]string{"env", "HOME=" + s.dir}, line...), "--dump-dom", "https://www.site.test/")...)
+		_, out, _ = strings.Cut(out, "got<br>")
+		if out, _, _ = strings.Cut(out, "<br>all"); strings.Count(out, "<br>") < 5 {
+			t.Fatalf("%v: %q %s", before, out, said)
+		}
+		return strings.ReplaceAll(out, "<br>", "\n")
+	}
+	live := load()
+	for _, want := range []string{"https://old.site.test/ http/1.1 3 200\n", "https://img.site.test/ h2 20", "https://six.site.test/ h2 3 200\n"} {
+		if !strings.Contains(live, want) {
+			t.Errorf("no %q in\n%s", want, live)
+		}
+	}
+	if d := cmp.Diff(live, load("gm-webrecord", "site", "--")); d != "" {
+		t.Error("recording:", d)
+	}
+	for range 3 {
+		if d := cmp.Diff(live, load("gm-webreplay", "--fail-on-miss", "site", "gm-delay", "5", "--")); d != "" {
+			t.Error("replayed:", d)
+		}
+	}
 }

@@ -10,6 +10,8 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"image"
+	"image/png"
 	"io"
 	"log"
 	"net"
@@ -33,12 +35,12 @@ var sites = []struct {
 	protocols       string // http, h1, h2, h3
 	page            http.HandlerFunc
 }{
-	{"www.site.test", "198.51.100.11 2001:db8:2::11", "h2", text("<html><script src=app.js></script></html>")},
+	{"www.site.test", "198.51.100.11 2001:db8:2::11", "h2", text(page)},
 	{"plain.site.test", "198.51.100.12", "http", text("plain")},
 	{"old.site.test", "198.51.100.13", "h1", text("old")},
 	{"img.site.test", "198.51.100.14", "h2 h3", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Alt-Svc", `h3=":443"; ma=60`)
-		io.CopyN(w, stream(), 300000)
+		w.Write(picture)
 	}},
 	{"chunk.site.test", "198.51.100.15", "http", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Trailer", "Sum")
@@ -88,11 +90,29 @@ var sites = []struct {
 	{"six.site.test", "2001:db8:2::23", "h2", text("six")},
 }
 
+// page gets some of the sites, and turns into a list of what the browser got.
+const page = `<html><link rel="icon" href="data:,"><body><script src="app.js"></script><script crossorigin src="https://old.site.test/"></script>
+<script crossorigin src="https://six.site.test/"></script><link crossorigin rel="stylesheet" href="https://zip.site.test/">
+<img crossorigin src="https://img.site.test/">
+<iframe src="https://cookie.site.test/"></iframe><script>onload = () => { document.body.innerText = "got\n" +
+performance.getEntriesByType("resource").map(e => [e.name, e.nextHopProtocol, e.encodedBodySize, e.responseStatus].join(" "))
+.sort().join("\n") + "\nall" }</script></body></html>`
+
+// picture does not compress.
+var picture = func() []byte {
+	p := image.NewGray(image.Rect(0, 0, 500, 400))
+	io.ReadFull(stream(), p.Pix)
+	var b bytes.Buffer
+	png.Encode(&b, p)
+	return b.Bytes()
+}()
+
 func text(s string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, s) }
 }
 
-// websites serves the small internet, and its names on port 53 of all addresses. The authority of its certificates goes to a file.
+// websites serves the small internet, and its names on port 53 of all addresses. The authority of its
+// certificates goes to a file, and the hash of its key to one with .spki behind the name.
 func websites(args []string) error {
 	a, err := authority.New("the test's")
 	if err != nil {
@@ -128,6 +148,9 @@ func websites(args []string) error {
 		return err
 	}
 	names.Serve(u, t)
+	if err := os.WriteFile(args[0]+".spki", []byte(a.SPKI()), 0o644); err != nil {
+		return err
+	}
 	if err := os.WriteFile(args[0], a.PEM(), 0o644); err != nil {
 		return err
 	}
@@ -135,6 +158,11 @@ func websites(args []string) error {
 }
 
 func site(ip netip.Addr, protocols string, page http.Handler, signs *authority.Authority) error {
+	timed := func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Timing-Allow-Origin", "*") // or pages of other sites see no figures
+		w.Header().Set("Access-Control-Allow-Origin", "*")
+		page.ServeHTTP(w, r)
+	}
 	certificate := func(h *tls.ClientHelloInfo) (*tls.Certificate, error) { return signs.Certificate(h.ServerName) }
 	config := &tls.Config{GetCertificate: certificate}
 	port := uint16(443)
@@ -145,7 +173,7 @@ func site(ip netip.Addr, protocols string, page http.Handler, signs *authority.A
 	if err != nil {
 		return err
 	}
-	s := &http.Server{Handler: page, TLSConfig: config, ErrorLog: log.New(io.Discard, "", 0)}
+	s := &http.Server{Handler: http.HandlerFunc(timed), TLSConfig: config, ErrorLog: log.New(io.Discard, "", 0)}
 	switch {
 	case protocols == "http":
 		go s.Serve(l)
@@ -160,7 +188,7 @@ func site(ip netip.Addr, protocols string, page http.Handler, signs *authority.A
 		if err != nil {
 			return err
 		}
-		h3 := &http3.Server{Handler: page, TLSConfig: http3.ConfigureTLSConfig(&tls.Config{GetCertificate: certificate})}
+		h3 := &http3.Server{Handler: http.HandlerFunc(timed), TLSConfig: http3.ConfigureTLSConfig(&tls.Config{GetCertificate: certificate})}
 		go h3.Serve(u)
 	}
 	return nil

@@ -65,6 +65,9 @@ func trust(a *authority.Authority, o *shell.Options) error {
 
 // isChromium says whether a word of a command line is the browser's program, or one made of it.
 func isChromium(word string) bool {
+	if strings.HasPrefix(word, "-") {
+		return false
+	}
 	name := filepath.Base(word)
 	for _, b := range []string{"chromium", "google-chrome", "chrome-headless-shell"} {
 		if name == b || strings.HasPrefix(name, b+"-") {
