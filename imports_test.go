@@ -75,7 +75,7 @@ var onlyIn = []struct {
 }{
 	{"github.com/gdamore/tcell", []room{"meter/tui", "bench/..."}, false},
 	{"gvisor.dev/gvisor", []room{"gateway", "bench/..."}, false},
-	{"github.com/vishvananda/netlink", []room{"shell", "gateway", "e2e/...", "bench/..."}, true},
+	{"github.com/vishvananda/netlink", []room{"shell", "gateway", "internal/testutil", "e2e/...", "bench/..."}, true},
 	{"github.com/vishvananda/netns", []room{"shell", "gateway", "e2e/...", "bench/..."}, true},
 	{"github.com/mdlayher/netlink", []room{"shell", "gateway", "e2e/...", "bench/..."}, true},
 	{"github.com/google/nftables", []room{"shell", "gateway", "e2e/...", "bench/..."}, true},
