@@ -45,8 +45,9 @@ var mayImport = []struct {
 	{"bench/...", []room{anything}},
 	{"e2e/...", []room{anything}},
 	{"cmd/...", []room{"packet", "tun", "effects/...", "trace", "scenario", "shell", "gateway", "meter/...", "web/...", "internal/cli",
-		"internal/tool", "internal/graph", "internal/host", "internal/report"}},
+		"internal/tool", "internal/webtool", "internal/graph", "internal/host", "internal/report"}},
 	{"internal/tool", []room{"effects/...", "shell", "packet", "internal/cli", "internal/host", "internal/report", "trace", "scenario", "profiles", "meter"}},
+	{"internal/webtool", []room{"internal/tool", "internal/cli", "shell", "effects", "web/..."}},
 	{"internal/graph", nil}, // reads logs, which are text
 	{"internal/cli", nil},
 	{"internal/host", nil},
@@ -81,6 +82,7 @@ var onlyIn = []struct {
 	{"github.com/mdlayher/netlink", []room{"shell", "gateway", "e2e/...", "bench/..."}, true},
 	{"github.com/google/nftables", []room{"shell", "gateway", "e2e/...", "bench/..."}, true},
 	{"github.com/alecthomas/kong", []room{"cmd/...", "internal/cli", "internal/tool", "bench/..."}, false},
+	{"github.com/quic-go/quic-go", []room{"web/...", "e2e/...", "bench/..."}, false},
 }
 
 // testOnly are packages of ours that no program has in it.

@@ -40,6 +40,10 @@ type Options struct {
 	Host     bool   // the container is the outside to those within it: GM_BASE is its own address
 	Loopback bool   // by a gateway, GM_BASE is the host's loopback
 
+	Outer func(*Outer) error // puts servers at the link's outer end; if Closed, that is a network of its own
+	Files map[string][]byte  // what the command sees in place of files of the host's
+	Env   []string           // what it gets beside the usual variables
+
 	Linger     time.Duration // how long what was sent is still delivered after the command's end, at most
 	Contain    bool          // the command gets a PID namespace, and nothing of it outlives us
 	NoOffload  bool          // one packet per read and write

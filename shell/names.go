@@ -245,7 +245,7 @@ func serverFailure(query []byte) []byte {
 
 // dialOutside makes connections from inside the container to the forwarder at the outside address.
 func (c *container) dialOutside() dialer {
-	if c.Closed {
+	if c.Closed && c.Outer == nil {
 		return func(string) (net.Conn, error) { return nil, errors.New("there is no way out") }
 	}
 	to := netip.AddrPortFrom(c.outside4, uint16(c.names)).String()

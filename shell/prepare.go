@@ -41,6 +41,14 @@ func (c *container) prepare() (err error) {
 			c.Warn(blocked)
 		}
 	}
+	if c.Closed && c.Outer != nil {
+		if err := c.prepareAlone(); err != nil {
+			return err
+		}
+	}
+	if err := c.prepareOuter(); err != nil {
+		return err
+	}
 	onThread(func() { err = c.prepareInside() })
 	return err
 }
@@ -107,13 +115,14 @@ func (c *container) prepareInside() (err error) {
 	if c.sockets, err = netlink.NewHandle(unix.NETLINK_INET_DIAG); err != nil {
 		return fmt.Errorf("reaching socket diagnostics: %w", err)
 	}
-	if c.Closed { // the link leads to a device that is down
+	leads := !c.Closed || c.Outer != nil
+	if !leads { // the link does to a device that is down
 		c.parent = c.namespace
 		if c.outside, err = openOutside(c.Tool, c.NoOffload); err != nil {
 			return err
 		}
 	}
-	if c.inside, err = openInside(c.addresses, c.six, !c.Closed, c.beyond6, c.NoOffload); err != nil {
+	if c.inside, err = openInside(c.addresses, c.six, leads, c.beyond6, c.NoOffload); err != nil {
 		return err
 	}
 	if err := lengthen(insideName, c.TxQueueLen); err != nil {
@@ -121,6 +130,9 @@ func (c *container) prepareInside() (err error) {
 	}
 	at, err := privateNames()
 	if err != nil {
+		return err
+	}
+	if err := putFiles(c.Files); err != nil {
 		return err
 	}
 	if err := serveInside(at, c.dialOutside()); err != nil {
@@ -196,7 +208,7 @@ func (c *container) startFerries() (err error) {
 
 // startCommand starts the command, or the init that starts it, from the calling thread.
 func (c *container) startCommand() error {
-	env := environment(c.addresses, c.six, c.nested, c.Host, c.Prefix, max(1, c.Levels))
+	env := with(environment(c.addresses, c.six, c.nested, c.Host, c.Prefix, max(1, c.Levels)), c.Env)
 	argv, env, err := prompting(c.Path, c.Argv, env)
 	if err != nil {
 		return err

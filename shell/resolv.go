@@ -98,7 +98,8 @@ func cover(path string, content []byte) error {
 		return err
 	}
 	defer unix.Close(fd)
-	if err := unix.Mount("gomahi", "/etc", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "mode=755,size=64k"); err != nil {
+	size := fmt.Sprintf("mode=755,size=%d", len(content)+64<<10)
+	if err := unix.Mount("gomahi", "/etc", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, size); err != nil {
 		return err
 	}
 	defer unix.Unmount("/etc", unix.MNT_DETACH)

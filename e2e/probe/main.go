@@ -32,6 +32,8 @@ const usage = `usage: probe COMMAND [ARGUMENT...]
   flood [-rate MBIT] [-time DURATION] [-size BYTES] ADDRESS
                                send UDP packets of so many bytes over IPv4, 1,500 unless given; at rate 0 as fast as it can
   natted CMD...                run CMD behind a bare veth pair whose packets are forwarded and masqueraded here
+  websites FILE                be a small internet of web sites, and write its authority's certificate to FILE
+  browse [-n N] [-h3 URL]      get all that these have, N times, or one thing by HTTP/3; print what was got
   serve                        be the laboratory's servers, on all addresses
   now                          print the time, in nanoseconds since 1970
   ignoring SIGNAL CMD...       run CMD with a signal ignored
@@ -44,7 +46,7 @@ func main() {
 	commands := map[string]func([]string) error{"lab": lab, "enter": enter, "ping": ping, "udp": udp, "tcp": tcp,
 		"connect": connect, "resolve": resolve, "dns": dns, "raw": raw, "count": count, "signals": signals,
 		"as": as, "rootly": rootly, "ignoring": ignoring, "state": state, "firewall": firewall,
-		"route": route, "sink": sink, "push": push, "flood": flood, "now": now,
+		"route": route, "sink": sink, "push": push, "flood": flood, "now": now, "websites": websites, "browse": browse,
 		"natted": natted, "serve": func([]string) error { return forever(serve()) }}
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
 		fmt.Fprint(os.Stderr, usage)

@@ -29,7 +29,7 @@ type level struct {
 
 func newLevel(t Tool, args []string, stderr io.Writer) *level {
 	v := &level{Tool: t, name: t.Grammar().Name, stderr: stderr}
-	v.link = &Link{Args: append([]string{v.name}, args...), Seed: rand.Uint64(), UpDrops: &v.up, DownDrops: &v.down,
+	v.link = &Link{Args: append([]string{v.name}, args...), Seed: rand.Uint64(), Stderr: stderr, UpDrops: &v.up, DownDrops: &v.down,
 		Warn: func(m string) { cli.Say(stderr, v.name, "warning", m) }}
 	return v
 }
@@ -50,16 +50,15 @@ func (v *level) open(start time.Time) (err error) {
 	return err
 }
 
-// finish ends the link's files, and says whether they are complete.
-func (v *level) finish() bool {
-	good := true
+// finish ends the link's files and what else it needs, and returns the exit status of what went wrong.
+func (v *level) finish() (status int) {
 	for _, finish := range v.link.Finish {
 		if err := finish(time.Since(v.link.Start)); err != nil {
 			cli.Report(v.stderr, v.name, err)
-			good = false
+			status = statusOf(err)
 		}
 	}
-	return good
+	return status
 }
 
 // conclude says how the run went where that is wanted. It returns the exit status, which was to be another.

@@ -43,4 +43,5 @@ func (s *Sandbox) Link(l *Link) error {
 
 func (s *Sandbox) Prefix() string { return "[sandbox] " }
 
-func (s *Sandbox) place(o *shell.Options) { o.Host, o.Closed = true, s.NoNetwork }
+// Place makes the container a host.
+func (s *Sandbox) Place(o *shell.Options) { o.Host, o.Closed = true, s.NoNetwork }

@@ -30,6 +30,11 @@ type Tool interface {
 	common() *Common
 }
 
+// A Placer is a Tool whose container differs from the others'.
+type Placer interface {
+	Place(o *shell.Options)
+}
+
 // Link is what a tool makes its stages with, and where it puts them.
 type Link struct {
 	Args               []string // the command line
@@ -38,7 +43,8 @@ type Link struct {
 	Uplink, Downlink   shell.Stage
 	UpDrops, DownDrops effects.Observer
 	Up, Down           measures
-	Warn               func(string)                // tells the user what is amiss though the command will run
+	Warn               func(string) // tells the user what is amiss though the command will run
+	Stderr             io.Writer
 	Finish             []func(time.Duration) error // to be called at the end, with the time that it was
 	random             bool
 	began              func() (time.Duration, bool) // when the scenario began, of tools that play one
@@ -164,8 +170,8 @@ func run(levels []*level, command []string, stderr io.Writer) (int, error) {
 		o.Realtime = o.Realtime || c.Realtime
 		o.TxQueueLen = max(o.TxQueueLen, c.Txqueuelen)
 	}
-	if s, ok := outer.Tool.(interface{ place(*shell.Options) }); ok {
-		s.place(&o)
+	if s, ok := outer.Tool.(Placer); ok {
+		s.Place(&o)
 	}
 	if shell.NeedsRoom(o.Outside) {
 		status, err := shell.RunInRoom(o)
@@ -183,8 +189,8 @@ func run(levels []*level, command []string, stderr io.Writer) (int, error) {
 	status, sum, err := shell.Run(o)
 	code := 0
 	for _, v := range levels {
-		if !v.finish() {
-			code = shell.StatusFailed
+		if bad := v.finish(); bad != 0 {
+			code = bad
 		}
 	}
 	if err != nil {

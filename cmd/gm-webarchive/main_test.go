@@ -1,0 +1,121 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func call(stdin string, args ...string) (status int, stdout, stderr string) {
+	var out, err bytes.Buffer
+	status = run(args, strings.NewReader(stdin), &out, &err)
+	return status, out.String(), err.String()
+}
+
+// A recording of the original's, through all commands.
+func TestRun(t *testing.T) {
+	original, err := filepath.Abs("../../web/testdata/original")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(t.TempDir())
+	if err := os.CopyFS("site", os.DirFS(original)); err != nil {
+		t.Fatal(err)
+	}
+	must := func(wantErr string, args ...string) string {
+		t.Helper()
+		status, out, stderr := call("", args...)
+		if status != 0 || stderr != wantErr {
+			t.Fatalf("%v: status %d, %s", args, status, stderr)
+		}
+		return out
+	}
+	list := must("", "ls", "site")
+	for _, want := range []string{"METHOD  STATUS  TYPE", "GET     200     text/html        108   192.0.2.10:80     HTTP/1.1  http://www.test/\n",
+		"GET     200     image/png        3000  192.0.2.10:80     HTTP/1.1  http://www.test/a.png\n"} {
+		if !strings.Contains(list, want) {
+			t.Errorf("no %q in\n%s", want, list)
+		}
+	}
+	const script = "console.log(\"hi\")\n"
+	if got := must("", "cat", "site", "http://cdn.test/app.js?v=3"); got != script {
+		t.Errorf("%q", got)
+	}
+	if got := must("", "cat", "--headers", "--decode", "site", "http://cdn.test/app.js?v=3"); !strings.HasPrefix(got,
+		"GET /app.js?v=3 HTTP/1.1\nHost: cdn.test\n") || !strings.HasSuffix(got, "\n\n"+script) {
+		t.Errorf("%q", got)
+	}
+	if err := os.WriteFile("site.har", []byte(must("", "export", "--har", "site")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	must("gm-webarchive: 3 exchanges, 0 left out that are no HTTP or have no response\n", "import", "--har", "site.har", "again")
+	if got := must("", "ls", "again"); len(strings.Split(got, "\n")) != 5 {
+		t.Error(got)
+	}
+	must("gm-webarchive: 1 exchanges, 2 left out\n", "strip", "--drop=www", "--header=Server", "again", "public")
+	if got := must("", "cat", "--headers", "public", "http://cdn.test/app.js?v=3"); strings.Contains(got, "Server:") {
+		t.Error(got)
+	}
+	must("gm-webarchive: 4 exchanges\n", "merge", "all", "site", "public")
+	must("gm-webarchive: 4 exchanges, all whole\n", "verify", "all")
+	os.WriteFile("all/junk", []byte("junk"), 0o600)
+	status, out, stderr := call("", "verify", "all")
+	if status != 1 || !strings.HasPrefix(out, "all/junk is not a recorded exchange: ") || !strings.Contains(stderr, "1 of 5 files are no whole exchange") {
+		t.Error(status, out, stderr)
+	}
+}
+
+func TestErrors(t *testing.T) {
+	t.Chdir(t.TempDir())
+	os.Mkdir("empty", 0o700)
+	os.WriteFile("file", []byte("<html>"), 0o600)
+	for _, row := range []struct {
+		line   string
+		status int
+		want   string
+	}{
+		{"", 2, "the command is missing\ngm-webarchive: hint: one of ls, cat, export, import, strip, merge, verify; see"},
+		{"rm x", 2, `"rm" is no command`},
+		{"ls", 2, "ls does not take 0 arguments\ngm-webarchive: hint: usage: gm-webarchive ls DIRECTORY"},
+		{"ls nowhere", 2, "open nowhere: no such file or directory\ngm-webarchive: hint: name a directory that gm-webrecord made"},
+		{"ls empty", 1, "empty has no recorded exchanges"},
+		{"verify nowhere", 2, "open nowhere: no such file"},
+		{"export empty", 2, "the format is missing"},
+		{"import file new", 2, "the format is missing, or there are two"},
+		{"import --har nowhere new", 2, "open nowhere: no such file"},
+		{"import --har file empty", 2, "empty: it exists already"},
+		{"import --har file new", 1, "file: this is no HTTP archive: invalid character '<'"},
+		{"import --wprgo file new", 1, "file: this is no archive of Web Page Replay: "},
+		{"strip --drop=( empty new", 2, "--drop: error parsing regexp"},
+		{"merge new nowhere", 2, "open nowhere"},
+		{"ls --nonsense", 2, "unknown flag --nonsense"},
+	} {
+		t.Run(row.line, func(t *testing.T) {
+			status, out, stderr := call("", strings.Fields(row.line)...)
+			if status != row.status || !strings.HasPrefix(stderr, "gm-webarchive: error: "+row.want) || out != "" {
+				t.Errorf("status %d\n%s%s", status, out, stderr)
+			}
+			if _, err := os.Stat("new"); err == nil {
+				t.Error("something is left")
+			}
+		})
+	}
+}
+
+func TestHelp(t *testing.T) {
+	_, all, _ := call("", "--help")
+	for _, c := range commands() {
+		if !strings.Contains(all, "\n  "+c.name+" ") {
+			t.Errorf("%s is not in the overview", c.name)
+		}
+		status, out, _ := call("", c.name, "--help")
+		if status != 0 || !strings.HasPrefix(out, "Usage: gm-webarchive "+c.name+" "+c.usage) || !strings.Contains(out, "Examples:") {
+			t.Errorf("%s: %s", c.name, out)
+		}
+	}
+	if status, out, _ := call("", "--version"); status != 0 || !strings.HasPrefix(out, "gm-webarchive (gomahi)") {
+		t.Error(out)
+	}
+}

@@ -1,0 +1,163 @@
+package web
+
+import (
+	"cmp"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// hiddenPrefix begins the names of files that are not complete. Only file systems without O_TMPFILE ever show one.
+const hiddenPrefix = ".save-"
+
+// ErrExists is why Create makes no recording of a directory that is there.
+var ErrExists = errors.New("it exists already")
+
+// A Dir is a recording's directory.
+type Dir struct{ path string }
+
+// Create makes the directory of a new recording, or, if more is set, goes on with one that may be there.
+func Create(path string, more bool) (*Dir, error) {
+	err := os.Mkdir(path, 0o700)
+	if errors.Is(err, fs.ErrExist) {
+		info, serr := os.Stat(path)
+		switch {
+		case serr != nil:
+			return nil, serr
+		case !info.IsDir():
+			return nil, fmt.Errorf("%s is not a directory", path)
+		case !more:
+			return nil, fmt.Errorf("%s: %w", path, ErrExists)
+		}
+		return &Dir{path}, unix.Access(path, unix.W_OK)
+	}
+	return &Dir{path}, err
+}
+
+// Path is where it is.
+func (d *Dir) Path() string { return d.path }
+
+// Write stores an exchange in a file of its own, which is there complete or not at all, and returns its name.
+func (d *Dir) Write(x *Exchange) (name string, err error) {
+	f, err := tmpfile(d.path)
+	hidden := ""
+	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EISDIR) { // not with this file system or kernel
+		if f, err = os.CreateTemp(d.path, hiddenPrefix); err == nil {
+			hidden = f.Name()
+		}
+	}
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	for _, part := range x.marshal() {
+		if err = part.copyTo(f); err != nil {
+			break
+		}
+	}
+	for err == nil {
+		name = filepath.Join(d.path, "save."+rand.Text()[:6])
+		if hidden != "" {
+			err = unix.Renameat2(unix.AT_FDCWD, hidden, unix.AT_FDCWD, name, unix.RENAME_NOREPLACE)
+		} else {
+			err = unix.Linkat(unix.AT_FDCWD, fmt.Sprintf("/proc/self/fd/%d", f.Fd()), unix.AT_FDCWD, name, unix.AT_SYMLINK_FOLLOW)
+		}
+		if err == nil {
+			return name, nil
+		}
+		if errors.Is(err, unix.EEXIST) {
+			err = nil // another name, then
+		}
+	}
+	if hidden != "" {
+		os.Remove(hidden)
+	}
+	return "", fmt.Errorf("storing an exchange in %s: %w", d.path, err)
+}
+
+// Files are the names of a recording's files.
+func Files(path string) (names []string, err error) {
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), ".") && !e.IsDir() {
+			names = append(names, filepath.Join(path, e.Name()))
+		}
+	}
+	return names, nil
+}
+
+// Read reads a stored exchange. Its bodies stay in the file, which stays mapped.
+func Read(name string) (*Exchange, error) {
+	b, err := mapped(name)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", name, err)
+	}
+	x, err := Parse(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s is not a recorded exchange: %w", name, err)
+	}
+	x.File = name
+	x.Response.unchunk()
+	return x, nil
+}
+
+// mapped is the content of a file. A small one is copied: a mapping takes a page, and the kernel allows 65530 of them.
+func mapped(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errors.New("it is not a regular file")
+	}
+	if n := info.Size(); n > 16<<10 {
+		return unix.Mmap(int(f.Fd()), 0, int(n), unix.PROT_READ, unix.MAP_PRIVATE)
+	}
+	return os.ReadFile(name)
+}
+
+// Load reads a whole recording, in the order in which its requests began. The original's files do not say that; they
+// come by the time at which they were written, before all others.
+func Load(path string) ([]*Exchange, error) {
+	names, err := Files(path)
+	if err != nil {
+		return nil, err
+	}
+	var all []*Exchange
+	written := map[*Exchange]int64{}
+	for _, name := range names {
+		x, err := Read(name)
+		if err != nil {
+			return nil, fmt.Errorf("%w\nhint: gm-webarchive verify %s lists all such files", err, path)
+		}
+		if info, err := os.Stat(name); err == nil {
+			written[x] = info.ModTime().UnixNano()
+		}
+		all = append(all, x)
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("%s has no recorded exchanges\nhint: gm-webrecord makes such directories", path)
+	}
+	slices.SortFunc(all, func(a, b *Exchange) int {
+		if a.Order != 0 && b.Order != 0 {
+			return cmp.Or(a.Start.Compare(b.Start), cmp.Compare(a.Order, b.Order), cmp.Compare(a.File, b.File))
+		}
+		return cmp.Or(cmp.Compare(min(a.Order, 1), min(b.Order, 1)), cmp.Compare(written[a], written[b]), cmp.Compare(a.File, b.File))
+	})
+	return all, nil
+}

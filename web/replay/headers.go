@@ -1,0 +1,85 @@
+package replay
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"gomahi/web"
+)
+
+// offers are the ports at which an Alt-Svc header (RFC 7838) offers HTTP/3 at the origin's own name.
+func offers(altSvc string) (ports []uint16) {
+	for alternative := range strings.SplitSeq(altSvc, ",") {
+		service, _, _ := strings.Cut(alternative, ";")
+		protocol, authority, _ := strings.Cut(strings.TrimSpace(service), "=")
+		port, own := strings.CutPrefix(strings.Trim(authority, `"`), ":")
+		if n, err := strconv.ParseUint(port, 10, 16); own && protocol == "h3" && err == nil {
+			ports = append(ports, uint16(n))
+		}
+	}
+	return ports
+}
+
+// dated are the headers with a date that move with Date; Last-Modified moves once, so that it stays what a client was
+// told.
+var dated = []string{"Date", "Expires"}
+
+// shift moves the dates of a response, recorded at then, as if it were made now. Those that are no date stay.
+func shift(h http.Header, then, start, now time.Time) {
+	for _, name := range dated {
+		for i, v := range h[name] {
+			h[name][i] = moved(v, now.Sub(then))
+		}
+	}
+	for i, v := range h["Last-Modified"] {
+		h["Last-Modified"][i] = moved(v, start.Sub(then))
+	}
+	for i, v := range h["Set-Cookie"] {
+		h["Set-Cookie"][i] = movedCookie(v, now.Sub(then))
+	}
+}
+
+func moved(date string, by time.Duration) string {
+	t, err := http.ParseTime(date)
+	if err != nil {
+		return date
+	}
+	return t.Add(by).UTC().Format(http.TimeFormat)
+}
+
+// cookieDates are the formats of a cookie's Expires that are seen.
+var cookieDates = []string{http.TimeFormat, "Mon, 02-Jan-2006 15:04:05 MST", "Mon, 02-Jan-06 15:04:05 MST", time.ANSIC}
+
+// movedCookie moves the Expires of a Set-Cookie header, unless it is one that deletes the cookie.
+func movedCookie(cookie string, by time.Duration) string {
+	parts := strings.Split(cookie, ";")
+	for i, p := range parts[1:] {
+		name, value, _ := strings.Cut(p, "=")
+		if !strings.EqualFold(strings.TrimSpace(name), "expires") {
+			continue
+		}
+		for _, layout := range cookieDates {
+			if t, err := time.Parse(layout, strings.TrimSpace(value)); err == nil {
+				if t.Year() > 2000 {
+					parts[i+1] = name + "=" + t.Add(by).UTC().Format(layout)
+				}
+				break
+			}
+		}
+	}
+	return strings.Join(parts, ";")
+}
+
+// made is when a response was, as it says itself, else as the recorder does.
+func made(x *web.Exchange) time.Time {
+	if t, err := http.ParseTime(x.Response.Get("Date")); err == nil {
+		return t
+	}
+	return x.Start
+}
+
+// hop are the headers that are about a connection, which the servers make themselves (RFC 9110, 7.6.1).
+var hop = map[string]bool{"Connection": true, "Keep-Alive": true, "Proxy-Connection": true, "Transfer-Encoding": true,
+	"Upgrade": true, "Trailer": true}
