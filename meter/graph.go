@@ -28,10 +28,11 @@ type Source interface {
 
 // A Graph is something to draw.
 type Graph struct {
-	Title     string // of its stage, such as "gm-link 12Mbps 12Mbps"
-	Direction string // "uplink", "downlink"
-	What      string // Rate or Delay
-	Linked    bool   // it has capacity, arrivals and drops
+	Title     string        // of its stage, such as "gm-link 12Mbps 12Mbps"
+	Direction string        // "uplink", "downlink"
+	What      string        // Rate or Delay
+	Linked    bool          // it has capacity, arrivals and drops
+	Since     time.Duration // by the Clock, when it began
 	Source    Source
 }
 
@@ -48,16 +49,17 @@ type Direction struct {
 
 // Columns is the Source's.
 func (d *Direction) Columns(width time.Duration, first int64, into []Sum) int {
+	now := Clock() - d.Zero
 	from := time.Duration(first)*width - d.Zero
 	for i := range into {
 		to := from + width
 		into[i] = d.Counter.Sum(floor(from), floor(to))
-		if d.Capacity != nil && to > 0 {
-			into[i].Capacity = d.Capacity(to) - d.Capacity(max(0, from))
+		if until := min(to, now); d.Capacity != nil && until > max(0, from) {
+			into[i].Capacity = d.Capacity(until) - d.Capacity(max(0, from))
 		}
 		from = to
 	}
-	done := int64((Clock() - latest) / width)
+	done := int64((now + d.Zero - latest) / width)
 	return int(min(max(0, done-first), int64(len(into))))
 }
 
