@@ -1,41 +1,7 @@
 package tui
 
-import (
-	"errors"
-	"fmt"
-	"slices"
-	"strconv"
-	"strings"
-)
-
-// Layouts say where the graphs are; with full the command cannot be seen.
-var Layouts = []string{"top", "bottom", "left", "right", "full"}
-
-// ParseShare reads how much of the screen the graphs get: "40%".
-func ParseShare(s string) (percent int, err error) {
-	n, found := strings.CutSuffix(s, "%")
-	percent, err = strconv.Atoi(n)
-	if !found || err != nil {
-		return 0, fmt.Errorf("height %q is not a percentage", s)
-	}
-	if percent < leastShare || percent > mostShare {
-		return 0, fmt.Errorf("height %q is not from %d%% to %d%%", s, leastShare, mostShare)
-	}
-	return percent, nil
-}
-
-// KnownLayout says whether there is a layout of that name.
-func KnownLayout(s string) error {
-	if !slices.Contains(Layouts, s) {
-		return errors.New("unknown layout " + strconv.Quote(s))
-	}
-	return nil
-}
-
-const (
-	leastShare, mostShare = 10, 90
-	paneRows, paneColumns = 3, 20 // that the command keeps, if there are so many
-)
+// What the command keeps, if there are so many.
+const paneRows, paneColumns = 3, 20
 
 // divide splits a screen into the graphs' area, the bar that belongs to it, and the command's. Areas may be empty.
 func divide(w, h int, layout string, percent int) (graphs, bar, pane area) {

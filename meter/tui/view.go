@@ -61,7 +61,7 @@ func (v *view) key(k byte, now time.Duration) (save, quit bool) {
 	i := slices.Index(spans, v.span)
 	switch k {
 	case 'l':
-		v.layout = Layouts[(slices.Index(Layouts, v.layout)+1)%len(Layouts)]
+		v.layout = meter.Layouts[(slices.Index(meter.Layouts, v.layout)+1)%len(meter.Layouts)]
 	case 'z':
 		v.zoom = (v.zoom + 1) % (len(v.graphs) + 1)
 	case 'p', ' ':
@@ -75,9 +75,9 @@ func (v *view) key(k byte, now time.Duration) (save, quit bool) {
 	case '-':
 		v.span = spans[max(i-1, 0)]
 	case '>', '.':
-		v.share = min(v.share+5, mostShare)
+		v.share = min(v.share+5, meter.MostShare)
 	case '<', ',':
-		v.share = max(v.share-5, leastShare)
+		v.share = max(v.share-5, meter.LeastShare)
 	case 'y':
 		v.log = !v.log
 	case 's':

@@ -258,7 +258,7 @@ func TestKeys(t *testing.T) {
 
 // Whatever the size, nothing is drawn outside its area, and no two areas overlap.
 func TestAreas(t *testing.T) {
-	for _, layout := range Layouts {
+	for _, layout := range meter.Layouts {
 		for w := 1; w < 130; w += 7 {
 			for h := 1; h < 60; h += 3 {
 				for _, share := range []int{10, 40, 90} {
