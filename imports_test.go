@@ -46,9 +46,11 @@ var mayImport = []struct {
 	{"e2e/...", []room{anything}},
 	{"cmd/...", []room{"packet", "tun", "effects/...", "trace", "shell", "gateway", "meter/...", "web/...", "internal/cli",
 		"internal/tool", "internal/graph", "internal/host", "internal/report"}},
-	{"internal/tool", []room{"effects/...", "shell", "packet", "internal/cli", "internal/host", "internal/report", "trace", "meter"}},
+	{"internal/tool", []room{"effects/...", "shell", "packet", "internal/cli", "internal/host", "internal/report",
+		"internal/control", "trace", "meter"}},
 	{"internal/graph", nil}, // reads logs, which are text
 	{"internal/cli", nil},
+	{"internal/control", nil},
 	{"internal/host", nil},
 	{"internal/report", nil},
 	{"internal/testutil", nil},

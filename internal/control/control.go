@@ -239,3 +239,8 @@ func Answer(w http.ResponseWriter, what any) {
 	w.Header().Set("Content-Type", "application/json")
 	json.NewEncoder(w).Encode(what)
 }
+
+// Read reads JSON that was posted.
+func Read(r *http.Request, what any) error {
+	return json.NewDecoder(io.LimitReader(r.Body, 1<<20)).Decode(what)
+}

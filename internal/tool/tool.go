@@ -14,6 +14,7 @@ import (
 
 	"gomahi/effects"
 	"gomahi/internal/cli"
+	"gomahi/meter"
 	"gomahi/packet"
 	"gomahi/shell"
 )
@@ -103,8 +104,14 @@ func Main(t Tool, args []string, stdout, stderr io.Writer) int {
 		}
 	}
 	var status int
-	if err == nil {
-		status, err = run(t, args, command, stderr)
+	var done bool
+	if i, ok := t.(interface {
+		instead([]string, io.Writer) (bool, error)
+	}); ok && err == nil {
+		done, err = i.instead(command, stderr)
+	}
+	if err == nil && !done {
+		status, err = run(t, args, own, command, stderr)
 	}
 	if err != nil {
 		cli.Report(stderr, g.Name, err)
@@ -126,7 +133,7 @@ func statusOf(err error) int {
 }
 
 // run starts the command behind the tool's link.
-func run(t Tool, args, command []string, stderr io.Writer) (int, error) {
+func run(t Tool, args, own, command []string, stderr io.Writer) (int, error) {
 	c, name := t.common(), t.Grammar().Name
 	if len(command) == 0 {
 		command = []string{shell.LoginShell()}
@@ -164,9 +171,12 @@ func run(t Tool, args, command []string, stderr io.Writer) (int, error) {
 	if c.Verbose && l.random {
 		fmt.Fprintf(stderr, "%s: seed %d\n", name, l.Seed)
 	}
-	o.Uplink, o.Downlink, o.Start, o.Warn = l.Uplink, l.Downlink, l.Start, warn
+	o.Start, o.Warn = l.Start, warn
+	stop := watchStage(t, l, own, &o, up, down, stderr)
+	o.Uplink, o.Downlink = l.Uplink, l.Downlink
 	_, o.HoldEffect = os.LookupEnv("MAHIMAHI_PASSTHROUGH_UNTIL_SIGNAL")
 	status, sum, err := shell.Run(o)
+	stop()
 	lost := false
 	for _, finish := range l.Finish {
 		if err := finish(time.Since(l.Start)); err != nil {
@@ -205,10 +215,19 @@ func exit(status unix.WaitStatus) int {
 }
 
 // tally counts what befalls a direction's packets.
-type tally struct{ drops, others counts }
+type tally struct {
+	drops, others counts
+	counter       *meter.Counter // of the meters
+}
 
-func (t *tally) Drop(_ time.Duration, p packet.Packet, reason string) { t.drops.add(reason, p.Size) }
-func (t *tally) Count(what string)                                    { t.others.add(what, 0) }
+// Drop counts a packet that was dropped.
+func (t *tally) Drop(now time.Duration, p packet.Packet, reason string) {
+	t.drops.add(reason, p.Size)
+	if t.counter != nil {
+		t.counter.Drop(now, p, reason)
+	}
+}
+func (t *tally) Count(what string) { t.others.add(what, 0) }
 
 type counts []counted
 
