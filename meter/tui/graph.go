@@ -113,7 +113,7 @@ func (g *graph) draw(s tcell.Screen, a area, t *theme, w window, log bool) {
 	}
 	f, top := g.look(w, n)
 	ax := axisFor(g.What, top, log)
-	rows := g.head(s, a, t, f, ax.unit)
+	rows := g.head(s, a, t, f)
 	plot := area{a.x + left, a.y + rows, n, a.h - rows}
 	if plot.h > minPlot {
 		plot.h--
@@ -131,13 +131,18 @@ func (g *graph) draw(s tcell.Screen, a area, t *theme, w window, log bool) {
 }
 
 // head says what the graph is of, and its figures, in one row or two, and returns how many.
-func (g *graph) head(s tcell.Screen, a area, t *theme, f figures, u unit) int {
-	// The figures have a unit each of their own where they are small against the axis.
+func (g *graph) head(s tcell.Screen, a area, t *theme, f figures) int {
+	u := unitOf(g.What, max(f.now, f.mean, f.peak))
+	// Figures that are small against the peak have a unit of their own.
 	of := func(v float64) string {
 		if own := unitOf(g.What, v); v > 0 && own != u {
 			return figure(v, own) + " " + own.name
 		}
 		return figure(v, u)
+	}
+	whole := func(v float64) string {
+		own := unitOf(g.What, v)
+		return figure(v, own) + " " + own.name
 	}
 	lost := ""
 	if f.dropped > 0 && g.Linked && g.What == meter.Rate {
@@ -154,9 +159,9 @@ func (g *graph) head(s tcell.Screen, a area, t *theme, f figures, u unit) int {
 	style := t.of(g.Direction).Bold(true)
 	x := put(s, a.x, a.y, a.w, arrow+name, style)
 	forms := []string{
-		fmt.Sprintf("now %s  mean %s  peak %s %s", of(f.now), of(f.mean), of(f.peak), u.name),
-		fmt.Sprintf("now %s  mean %s %s", of(f.now), of(f.mean), u.name),
-		fmt.Sprintf("%s %s", of(f.now), u.name),
+		fmt.Sprintf("now %s  mean %s  peak %s %s", of(f.now), of(f.mean), figure(f.peak, u), u.name),
+		fmt.Sprintf("now %s  mean %s", whole(f.now), whole(f.mean)),
+		whole(f.now),
 	}
 	figures := func(y, from int, fit string) {
 		end := put(s, from, y, a.x+a.w-from, fit, t.text)

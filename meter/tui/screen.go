@@ -70,7 +70,7 @@ func open(l meter.Look) (*Screen, error) {
 		ask: make(chan func()), quit: make(chan struct{}), modes: map[ansi.DECMode]bool{},
 		stop: make(chan struct{}), ended: make(chan struct{})}
 	if s.screen, err = tcell.NewTerminfoScreenFromTty(t); err != nil {
-		t.Close()
+		t.File.Close()
 		return nil, fmt.Errorf("drawing on a terminal of the kind %q: %w", os.Getenv("TERM"), err)
 	}
 	return s, nil
@@ -335,7 +335,7 @@ func (s *Screen) Resume() {
 // last.
 func (s *Screen) End() {
 	if s.guard == nil {
-		s.tty.Close()
+		s.tty.File.Close()
 		return
 	}
 	s.drain()
@@ -347,7 +347,7 @@ func (s *Screen) End() {
 	s.to.close()
 	s.master.Close()
 	s.guard.stop()
-	s.tty.Close()
+	s.tty.File.Close()
 }
 
 // finish ends drawing, and makes the terminal what it was.
@@ -391,7 +391,7 @@ func (Drawer) Watch(l meter.Look, over <-chan struct{}) error {
 	if err != nil {
 		return err
 	}
-	defer s.tty.Close()
+	defer s.tty.File.Close()
 	if err := s.engage(); err != nil {
 		return err
 	}

@@ -48,6 +48,9 @@ func (t *tty) fd() (fd int) {
 	return fd
 }
 
+// Close is tcell's, which is done before we are.
+func (t *tty) Close() error { return nil }
+
 // Start is tcell's: the terminal becomes raw.
 func (t *tty) Start() error {
 	t.lock.Lock()
