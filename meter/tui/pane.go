@@ -79,7 +79,9 @@ func (p *pane) draw(s tcell.Screen, a area) {
 			if x+w > a.w {
 				text, w = " ", 1
 			}
-			s.Put(a.x+x, a.y+y, text, style)
+			if _, n := s.Put(a.x+x, a.y+y, text, style); n > a.w-x { // the libraries differ
+				s.Put(a.x+x, a.y+y, " ", style)
+			}
 			x += w
 		}
 	}

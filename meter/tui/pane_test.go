@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/charmbracelet/x/ansi"
 	"github.com/google/go-cmp/cmp"
@@ -180,10 +181,10 @@ func FuzzPane(f *testing.F) {
 		f.Add([]byte(s), uint8(20), uint8(5), uint8(10), uint8(3))
 	}
 	f.Fuzz(func(t *testing.T, b []byte, w, h, w2, h2 uint8) {
-		size := func(n uint8) int { return 1 + int(n%100) }
+		size := func(n uint8) int { return 1 + int(n%40) }
 		p := newPane(size(w), size(h), io.Discard)
 		defer p.close()
-		s := simulated(t, 120, 110)
+		s := simulated(t, 45, 44)
 		p.Write(b)
 		p.draw(s, area{3, 2, size(w), size(h)})
 		p.resize(size(w2), size(h2))
@@ -195,6 +196,11 @@ func FuzzPane(f *testing.F) {
 		for y := range ch {
 			for x := range cw {
 				in := x >= 3 && y >= 2 && x < 3+size(w2) && y < 2+size(h2)
+				for _, r := range cells[y*cw+x].Runes {
+					if unicode.IsControl(r) {
+						t.Fatalf("%q at %d,%d would be written to the terminal", r, x, y)
+					}
+				}
 				if r := cells[y*cw+x].Runes; !in && len(r) > 0 && r[0] != ' ' {
 					t.Fatalf("%q at %d,%d, outside the pane of %dx%d", string(r), x, y, size(w2), size(h2))
 				}

@@ -47,6 +47,7 @@ type Screen struct {
 	modes         map[ansi.DECMode]bool // that the user's terminal is in
 	title         string
 	input         input
+	away          bool // the terminal is not ours
 	stop, ended   chan struct{}
 }
 
@@ -231,6 +232,9 @@ func (s *Screen) run() {
 			s.view.show(s.Graphs())
 		}
 		soon = nil
+		if s.away {
+			continue
+		}
 		s.draw()
 		drawn = time.Now()
 	}
@@ -318,6 +322,7 @@ func (s *Screen) release() {
 func (s *Screen) Suspend() {
 	s.do(func() {
 		s.release()
+		s.away = true // tcell could not draw
 		s.screen.Suspend()
 	})
 }
@@ -326,6 +331,7 @@ func (s *Screen) Suspend() {
 func (s *Screen) Resume() {
 	s.do(func() {
 		s.screen.Resume()
+		s.away = false
 		s.plainKeys()
 		s.tty.resized()
 	})
