@@ -17,7 +17,7 @@ type pane struct {
 	hidden   bool               // the cursor
 	cursor   tcell.CursorStyle
 	title    string
-	colours  map[color.Color]tcell.Color
+	answers  io.Writer
 }
 
 // mirrored are the modes that change what the user's terminal sends: it is put into them too, and what it sends then goes
@@ -36,7 +36,14 @@ var mirrored = []ansi.DECMode{
 
 // newPane makes a pane whose answers to the command's questions go to w, which must not wait for the command.
 func newPane(w, h int, answers io.Writer) *pane {
-	p := &pane{emulator: vt.NewEmulator(w, h), modes: map[ansi.Mode]bool{}, colours: map[color.Color]tcell.Color{}}
+	p := &pane{answers: answers}
+	p.emulate(w, h)
+	return p
+}
+
+// emulate begins anew, with an empty screen.
+func (p *pane) emulate(w, h int) {
+	p.emulator, p.modes, p.hidden = vt.NewEmulator(w, h), map[ansi.Mode]bool{}, false
 	p.emulator.SetScrollbackSize(1) // what scrolls off is gone
 	p.emulator.SetCallbacks(vt.Callbacks{
 		EnableMode:       func(m ansi.Mode) { p.modes[m] = true },
@@ -50,13 +57,36 @@ func newPane(w, h int, answers io.Writer) *pane {
 		},
 		Title: func(s string) { p.title = s },
 	})
-	go io.Copy(answers, p.emulator)
-	return p
+	// Margins beyond the screen are not checked (DECSTBM, DECSLRM).
+	p.emulator.RegisterCsiHandler('r', func(params ansi.Params) bool { return limit(params, p.emulator.Height()) })
+	p.emulator.RegisterCsiHandler('s', func(params ansi.Params) bool { return limit(params, p.emulator.Width()) })
+	go io.Copy(p.answers, p.emulator)
+}
+
+// limit makes parameters no more than a size, and leaves what they are for to the emulator's own handler.
+func limit(params ansi.Params, size int) (handled bool) {
+	for i, v := range params {
+		if n := v.Param(0); n > size {
+			params[i] = ansi.Param(size)
+		}
+	}
+	return false
 }
 
 func (p *pane) close() { p.emulator.Close() }
 
-func (p *pane) Write(b []byte) (int, error) { return p.emulator.Write(b) }
+// Write has the emulator take what the command writes. Should that be its end, a new one takes its place: a command must
+// not be able to end us.
+func (p *pane) Write(b []byte) (int, error) {
+	defer func() {
+		if recover() != nil {
+			old := p.emulator
+			p.emulate(old.Width(), old.Height())
+			old.Close()
+		}
+	}()
+	return p.emulator.Write(b)
+}
 
 func (p *pane) resize(w, h int) {
 	if w != p.emulator.Width() || h != p.emulator.Height() {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"testing"
 	"unicode"
@@ -185,10 +186,10 @@ func FuzzPane(f *testing.F) {
 		p := newPane(size(w), size(h), io.Discard)
 		defer p.close()
 		s := simulated(t, 45, 44)
-		p.Write(b)
+		p.emulator.Write(b) // past what would catch a panic
 		p.draw(s, area{3, 2, size(w), size(h)})
 		p.resize(size(w2), size(h2))
-		p.Write(b)
+		p.emulator.Write(b)
 		s.Clear()
 		p.draw(s, area{3, 2, size(w2), size(h2)})
 		s.Show()
@@ -208,4 +209,33 @@ func FuzzPane(f *testing.F) {
 		}
 		p.last()
 	})
+}
+
+// After what real programs wrote (recorded with TERM=xterm-256color on 80x24) the pane shows what tmux 3.3 shows.
+func TestSessions(t *testing.T) {
+	for _, name := range []string{"bash", "vim", "less", "top", "htop"} {
+		t.Run(name, func(t *testing.T) {
+			b, err := os.ReadFile("testdata/sessions/" + name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, err := os.ReadFile("testdata/sessions/" + name + ".screen")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, piece := range []int{len(b), 1000, 7} {
+				p := newPane(80, 24, io.Discard)
+				for rest := b; len(rest) > 0; rest = rest[min(piece, len(rest)):] {
+					p.Write(rest[:min(piece, len(rest))])
+				}
+				s := simulated(t, 80, 24)
+				p.draw(s, area{0, 0, 80, 24})
+				text := strings.Join(strings.Split(picture(s), "\n")[:24], "\n")
+				if d := cmp.Diff(strings.TrimRight(string(want), "\n"), strings.TrimRight(text, "\n")); d != "" {
+					t.Errorf("written %d bytes at a time (-tmux +pane):\n%s", piece, d)
+				}
+				p.close()
+			}
+		})
+	}
 }

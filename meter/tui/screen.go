@@ -241,6 +241,7 @@ func (s *Screen) run() {
 }
 
 func (s *Screen) draw() {
+	s.view.prefix = s.input.prefix && !s.view.help
 	place := s.view.draw(s.screen, meter.Clock())
 	if s.pane == nil {
 		s.screen.HideCursor()
@@ -287,6 +288,7 @@ func (s *Screen) key(k byte) {
 		k = 'q'
 	}
 	save, quit := s.view.key(k, meter.Clock())
+	s.input.prefix = s.view.help // which any key ends
 	if save {
 		s.view.said = s.save(time.Now())
 	}
