@@ -2,6 +2,7 @@ package shell
 
 import (
 	"os"
+	"runtime"
 
 	"golang.org/x/sys/unix"
 )
@@ -34,7 +35,9 @@ func (c *container) takeTerminal() (files []uintptr, err error) {
 	}
 	c.pause = func() {
 		c.Terminal.Suspend()
-		unix.Kill(os.Getpid(), unix.SIGSTOP)
+		runtime.LockOSThread()
+		unix.Tgkill(os.Getpid(), unix.Gettid(), unix.SIGSTOP) // this very thread, so that it does not go on meanwhile
+		runtime.UnlockOSThread()
 		c.Terminal.Resume()
 	}
 	return files, nil
