@@ -122,10 +122,11 @@ func (s *stage) serve(c *control.Server) {
 		first, err2 := strconv.ParseInt(q.Get("first"), 10, 64)
 		n, err3 := strconv.Atoi(q.Get("count"))
 		direction := q.Get("direction")
-		if errors.Join(err1, err2, err3) != nil || width < 1 || width > meter.Bins || first < 0 || first > 1<<40 || n < 1 || n > mostColumns ||
+		if errors.Join(err1, err2, err3) != nil || width < 1 || width > meter.Bins || first < 0 || first > 1<<62/int64(time.Millisecond)/width-mostColumns ||
+			n < 1 || n > mostColumns || int64(n)*width > 2*meter.Bins ||
 			direction != "uplink" && direction != "downlink" {
-			http.Error(w, "direction is uplink or downlink, width_ms a number of milliseconds up to ten minutes, first a column's number, "+
-				"count at most 10000", http.StatusBadRequest)
+			http.Error(w, "direction is uplink or downlink, width_ms at most ten minutes, first a column's number, count at most 10000 "+
+				"and twenty minutes", http.StatusBadRequest)
 			return
 		}
 		s.count()
