@@ -73,7 +73,10 @@ func limit(params ansi.Params, size int) (handled bool) {
 	return false
 }
 
-func (p *pane) close() { p.emulator.Close() }
+func (p *pane) close() { hangUp(p.emulator) }
+
+// hangUp ends who reads an emulator's answers. Its own Close is not for when somebody does.
+func hangUp(e *vt.Emulator) { e.InputPipe().(io.Closer).Close() }
 
 // Write has the emulator take what the command writes. Should that be its end, a new one takes its place: a command must
 // not be able to end us.
@@ -82,7 +85,7 @@ func (p *pane) Write(b []byte) (int, error) {
 		if recover() != nil {
 			old := p.emulator
 			p.emulate(old.Width(), old.Height())
-			old.Close()
+			hangUp(old)
 		}
 	}()
 	return p.emulator.Write(b)
