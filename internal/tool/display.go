@@ -212,14 +212,13 @@ func (p *printer) finish() {
 		width := (lasted - from) / time.Duration(n) / meter.Bin * meter.Bin
 		var rates []float64
 		var peak float64
-		var total meter.Sum
 		for k := range n {
 			s := p.of(d, from+time.Duration(k)*width, from+time.Duration(k+1)*width)
-			total.Add(s)
 			rates = append(rates, perSecond(s.Departed, width))
 			peak = max(peak, rates[k])
 		}
-		mean := perSecond(total.Departed, time.Duration(n)*width)
+		total := p.of(d, from, lasted)
+		mean := perSecond(total.Departed, lasted-from)
 		if p.Json {
 			summary[name] = map[string]any{"mean_bits_per_second": mean, "peak_bits_per_second": peak, "dropped_packets": total.Dropped}
 			continue
