@@ -46,10 +46,12 @@ var mayImport = []struct {
 	{"e2e/...", []room{anything}},
 	{"cmd/...", []room{"packet", "tun", "effects/...", "trace", "scenario", "shell", "gateway", "meter/...", "web/...", "internal/cli",
 		"internal/tool", "internal/webtool", "internal/graph", "internal/host", "internal/report"}},
-	{"internal/tool", []room{"effects/...", "shell", "packet", "internal/cli", "internal/host", "internal/report", "trace", "scenario", "profiles", "meter"}},
+	{"internal/tool", []room{"effects/...", "shell", "packet", "internal/cli", "internal/host", "internal/report", "internal/control",
+		"trace", "scenario", "profiles", "meter"}},
 	{"internal/webtool", []room{"internal/tool", "internal/cli", "shell", "effects", "web/..."}},
 	{"internal/graph", nil}, // reads logs, which are text
 	{"internal/cli", nil},
+	{"internal/control", nil},
 	{"internal/host", nil},
 	{"internal/report", nil},
 	{"internal/testutil", nil},

@@ -51,6 +51,7 @@ type Options struct {
 	Realtime   bool          // carry packets before all else that runs, where that is allowed
 	TxQueueLen int           // frames that may wait on each device to be read; 0 for the usual
 	HoldEffect bool          // packets pass untouched until SIGUSR1
+	Terminal   Terminal      // the command's own; nil for ours
 
 	Warn func(string) // tells the user what is amiss though the command runs
 }
@@ -79,6 +80,7 @@ func Run(o Options) (status unix.WaitStatus, sum Summary, err error) {
 	runtime.GOMAXPROCS(max(4, runtime.NumCPU()))
 	c := &container{Options: o, room: here, job: job{told: make(chan event, 16)}}
 	c.heed = c.ownSignal
+	defer c.endTerminal()
 	if c.signals, err = catchSignals(); err != nil {
 		return 0, sum, fmt.Errorf("catching signals: %w", err)
 	}
@@ -177,6 +179,7 @@ func (c *container) serve() (status unix.WaitStatus, err error) {
 			kill = time.After(time.Second)
 		}
 	}
+	c.endTerminal()
 	if over {
 		c.Linger = 0
 	}

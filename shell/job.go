@@ -15,7 +15,9 @@ type job struct {
 	told    chan event // what became of it
 	late    bool       // its stops are told by another process, and may be known only when it goes on
 	stopped bool
-	goesOn  int64 // when the job was last continued, as event.at
+	own     bool   // it has a terminal of its own, which tells it nothing of what ours does
+	pause   func() // stops this process until it is continued; nil if nothing else is to be done
+	goesOn  int64  // when the job was last continued, as event.at
 }
 
 // event is a status of the child, or why there will be none.
@@ -50,7 +52,7 @@ func (j *job) signal(s arrival) {
 			j.stopped = false
 			unix.Kill(j.pid, unix.SIGCONT)
 		}
-	case !s.kernel && j.pid != 0:
+	case (!s.kernel || j.own) && j.pid != 0:
 		unix.Kill(j.pid, s.signal)
 	}
 }
@@ -91,7 +93,11 @@ func (j *job) stop(at int64) {
 	}
 	if at > j.goesOn {
 		j.stopped = true
-		unix.Kill(os.Getpid(), unix.SIGSTOP)
+		if j.pause == nil {
+			unix.Kill(os.Getpid(), unix.SIGSTOP)
+		} else {
+			j.pause()
+		}
 	}
 }
 

@@ -208,6 +208,10 @@ func (c *container) startFerries() (err error) {
 
 // startCommand starts the command, or the init that starts it, from the calling thread.
 func (c *container) startCommand() error {
+	files, err := c.takeTerminal()
+	if err != nil {
+		return err
+	}
 	env := with(environment(c.addresses, c.six, c.nested, c.Host, c.Prefix, max(1, c.Levels)), c.Env)
 	argv, env, err := prompting(c.Path, c.Argv, env)
 	if err != nil {
@@ -219,12 +223,12 @@ func (c *container) startCommand() error {
 	if err := c.interruption(); err != nil {
 		return err
 	}
-	if !c.Contain {
+	if !c.Contain && c.Terminal == nil {
 		pid, err := start(c.Path, argv, env, syscall.SysProcAttr{})
 		if err == nil {
 			c.watch(pid)
 		}
 		return err
 	}
-	return c.startContained(argv, env)
+	return c.startContained(files, argv, env)
 }

@@ -3,6 +3,7 @@ package trace
 import (
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"time"
 )
@@ -61,12 +62,20 @@ func (s *Schedule) Describe(w io.Writer) error {
 
 // sparkline has the highest rate at its top and 0 at its bottom, in at most 60 cells of at least a bin.
 func (s *Schedule) sparkline() string {
+	return Sparkline(s.counts(int(min(60, max(1, s.Period()/bin)))))
+}
+
+// Sparkline draws values from 0 up, a character each; the highest is a full block.
+func Sparkline[V int | float64](values []V) string {
 	levels := []rune("▁▂▃▄▅▆▇█")
-	counts := s.counts(int(min(60, max(1, s.Period()/bin))))
-	most := slices.Max(counts)
+	most := slices.Max(values)
 	var line []rune
-	for _, c := range counts {
-		line = append(line, levels[(c*(len(levels)-1)+most/2)/most])
+	for _, v := range values {
+		level := 0.0
+		if most > 0 {
+			level = math.Floor(float64(v)*float64(len(levels)-1)/float64(most) + 0.5)
+		}
+		line = append(line, levels[int(level)])
 	}
 	return string(line)
 }

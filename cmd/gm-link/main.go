@@ -5,6 +5,14 @@ import (
 	"os"
 
 	"gomahi/internal/tool"
+	"gomahi/meter/tui"
 )
 
-func main() { os.Exit(tool.Main(new(tool.LinkTool), os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	if tui.IsGuard() {
+		os.Exit(tui.Guard())
+	}
+	l := new(tool.LinkTool)
+	l.DrawWith(tui.Drawer{})
+	os.Exit(tool.Main(l, os.Args[1:], os.Stdout, os.Stderr))
+}

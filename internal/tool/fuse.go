@@ -50,11 +50,11 @@ func fuse(levels []*level, command []string, stderr io.Writer) ([]*level, []stri
 			break
 		}
 		t := inner()
-		rest, err := parse(t, command[1:])
+		own, rest, err := parse(t, command[1:])
 		if s, ok := t.(teller); err == nil && (t.common().Asked() || ok && s.tells()) {
 			break
 		}
-		v := newLevel(t, command[1:], stderr)
+		v := newLevel(t, command[1:], own, stderr)
 		v.fused = true
 		levels = append(levels, v)
 		if err != nil {

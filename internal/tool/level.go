@@ -17,6 +17,7 @@ import (
 type level struct {
 	Tool
 	name     string
+	own      []string // its own arguments
 	link     *Link
 	up, down tally
 	stderr   io.Writer
@@ -27,8 +28,8 @@ type level struct {
 	uplink, downlink *passage
 }
 
-func newLevel(t Tool, args []string, stderr io.Writer) *level {
-	v := &level{Tool: t, name: t.Grammar().Name, stderr: stderr}
+func newLevel(t Tool, args, own []string, stderr io.Writer) *level {
+	v := &level{Tool: t, own: own, name: t.Grammar().Name, stderr: stderr}
 	v.link = &Link{Args: append([]string{v.name}, args...), Seed: rand.Uint64(), Stderr: stderr, UpDrops: &v.up, DownDrops: &v.down,
 		Warn: func(m string) { cli.Say(stderr, v.name, "warning", m) }}
 	return v

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sort"
 	"strings"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"gomahi/effects/queue"
 	"gomahi/effects/record"
 	"gomahi/internal/cli"
+	"gomahi/meter"
 	"gomahi/trace"
 )
 
@@ -30,11 +32,12 @@ type LinkTool struct {
 
 	Recording
 
-	MeterUplink        bool `help:"Accepted for mahimahi's scripts: this version draws no meters."`
-	MeterDownlink      bool `help:"Likewise."`
-	MeterUplinkDelay   bool `help:"Likewise."`
-	MeterDownlinkDelay bool `help:"Likewise."`
-	MeterAll           bool `help:"Likewise."`
+	MeterUplink        bool `help:"Draw the uplink on the terminal: capacity, arrivals, departures, drops."`
+	MeterDownlink      bool `help:"Likewise the downlink."`
+	MeterUplinkDelay   bool `help:"Draw the uplink's queueing delay."`
+	MeterDownlinkDelay bool `help:"Likewise the downlink's."`
+	MeterAll           bool `help:"Draw all four."`
+	Display
 
 	Seeded
 	Fusing
@@ -75,6 +78,9 @@ func (o *LinkTool) Grammar() *cli.Grammar {
 func (o *LinkTool) Set(args []string) (err error) {
 	o.up = direction{name: "uplink", source: args[0], kind: o.UplinkQueue}
 	o.down = direction{name: "downlink", source: args[1], kind: o.DownlinkQueue}
+	if err := o.Display.set(); err != nil {
+		return err
+	}
 	err = o.up.set(o.UplinkQueueArgs, o.UplinkDelay, o.UplinkLoss)
 	if err == nil {
 		err = o.down.set(o.DownlinkQueueArgs, o.DownlinkDelay, o.DownlinkLoss)
@@ -122,9 +128,6 @@ func asUsage(err error) error {
 }
 
 func (o *LinkTool) Link(l *Link) error {
-	if o.MeterUplink || o.MeterDownlink || o.MeterUplinkDelay || o.MeterDownlinkDelay || o.MeterAll {
-		l.Warn("this version draws no meters; the link is the same without them")
-	}
 	for _, d := range []*direction{&o.up, &o.down} {
 		if err := d.load(); err != nil {
 			return err
@@ -143,7 +146,8 @@ func (o *LinkTool) Link(l *Link) error {
 		}
 		m := [...]*measures{&l.Up, &l.Down}[i]
 		d.ask(m)
-		m.pace = &pace{LinkObserver: seen}
+		m.counter, m.capacity = meter.NewCounter(d.overhead()), d.capacity(o.Once)
+		m.pace = &pace{LinkObserver: seen, counter: m.counter}
 		stage := d.stage(l, o.Once, m.pace, beyond)
 		if i == 0 {
 			l.Uplink = stage
@@ -152,6 +156,22 @@ func (o *LinkTool) Link(l *Link) error {
 		}
 	}
 	return nil
+}
+
+// capacity is how many bytes could pass until a time.
+func (d *direction) capacity(once bool) func(time.Duration) uint64 {
+	if d.schedule == nil {
+		return func(t time.Duration) uint64 { return uint64(float64(d.rate) / 8 * t.Seconds()) }
+	}
+	return func(t time.Duration) uint64 {
+		n, laps := d.schedule.Len(), t/d.schedule.Period()
+		if once && laps > 0 {
+			return uint64(n) * effects.Opportunity
+		}
+		rest := t % d.schedule.Period()
+		used := int64(laps)*int64(n) + int64(sort.Search(n, func(i int) bool { return d.schedule.At(i) > rest }))
+		return uint64(used) * effects.Opportunity
+	}
 }
 
 func (d *direction) ask(m *measures) {
@@ -201,3 +221,17 @@ func (d *direction) stage(l *Link, once bool, seen effects.LinkObserver, beyond 
 }
 
 func (o *LinkTool) Prefix() string { return "[link] " }
+
+// shows says which graphs are drawn; to who attaches, all are.
+func (o *LinkTool) shows() (all []shown, linked bool) {
+	for i, asked := range []bool{o.MeterUplink, o.MeterDownlink, o.MeterUplinkDelay, o.MeterDownlinkDelay} {
+		if asked || o.MeterAll || !o.draws() {
+			all = append(all, append(rates[:2:2], delays...)[i])
+		}
+	}
+	return all, true
+}
+
+func (o *LinkTool) draws() bool {
+	return o.MeterUplink || o.MeterDownlink || o.MeterUplinkDelay || o.MeterDownlinkDelay || o.MeterAll
+}

@@ -10,6 +10,7 @@ import (
 	"gomahi/effects/record"
 	"gomahi/internal/cli"
 	"gomahi/internal/report"
+	"gomahi/meter"
 	"gomahi/scenario"
 )
 
@@ -169,7 +170,8 @@ func (o *Path) stage(l *Link, name, source string, rows []scenario.Change, clock
 		seen, options.Beyond = watched{r, drops}, both{r.Beyond(), drops}
 		tell = append(tell, r.Change)
 	}
-	m.pace = &pace{LinkObserver: seen}
+	m.counter = meter.NewCounter(0)
+	m.pace = &pace{LinkObserver: seen, counter: m.counter}
 	options.Seen = changing{m.pace, tell}
 	p = effects.NewPath(scenario.Play(rows, o.Interpolate, o.Loop), clock, options)
 	return p

@@ -13,6 +13,7 @@ import (
 	"gomahi/effects"
 	"gomahi/internal/cli"
 	"gomahi/internal/report"
+	"gomahi/meter"
 	"gomahi/packet"
 	"gomahi/shell"
 )
@@ -53,13 +54,21 @@ const reportDir = "GM_REPORT_DIR"
 // pace measures the rate at which a link departs packets while others wait, and how long they waited.
 type pace struct {
 	effects.LinkObserver
+	counter  *meter.Counter
 	queueing shell.Histogram
 	last     time.Duration // when the last packet left
 	busy     time.Duration
 	bytes    int64
 }
 
+// Arrive tells both of an arrival.
+func (p *pace) Arrive(now time.Duration, k packet.Packet) {
+	p.counter.Arrive(now, k)
+	p.LinkObserver.Arrive(now, k)
+}
+
 func (p *pace) Depart(at time.Duration, k packet.Packet, opportunity int64) {
+	p.counter.Depart(at, k, opportunity)
 	p.queueing.Add(at-k.Arrival, 1)
 	if k.Arrival < p.last {
 		p.busy += at - p.last
@@ -71,9 +80,11 @@ func (p *pace) Depart(at time.Duration, k packet.Packet, opportunity int64) {
 
 // measures is what was asked of a direction, and what its link knows of it beside the tally.
 type measures struct {
-	asked   map[string]float64
-	pace    *pace
-	changes []report.Change
+	asked    map[string]float64
+	pace     *pace
+	changes  []report.Change
+	counter  *meter.Counter             // of the meters
+	capacity func(time.Duration) uint64 // bytes that could pass until a time; nil where that means nothing
 }
 
 // Of what is asked: see report.Direction.

@@ -13,6 +13,7 @@ import (
 
 	"gomahi/effects"
 	"gomahi/internal/cli"
+	"gomahi/meter"
 	"gomahi/packet"
 	"gomahi/shell"
 )
@@ -94,7 +95,7 @@ func Main(t Tool, args []string, stdout, stderr io.Writer) int {
 	}
 	shell.EnterRoom()
 	g, c := t.Grammar(), t.common()
-	command, err := parse(t, args)
+	own, command, err := parse(t, args)
 	told := false
 	if err == nil {
 		told, err = c.Answer(g, stdout)
@@ -102,7 +103,7 @@ func Main(t Tool, args []string, stdout, stderr io.Writer) int {
 	if s, ok := t.(teller); ok && err == nil && !told && s.tells() {
 		told, err = true, s.tell(stdout, command)
 	}
-	levels, name, status := []*level{newLevel(t, args, stderr)}, g.Name, 0
+	levels, name, status := []*level{newLevel(t, args, own, stderr)}, g.Name, 0
 	if f, ok := t.(interface{ fuses() bool }); err == nil && !told && ok && f.fuses() {
 		levels, command, err = fuse(levels, command, stderr)
 		name = levels[len(levels)-1].name
@@ -119,19 +120,19 @@ func Main(t Tool, args []string, stdout, stderr io.Writer) int {
 }
 
 // parse takes a command line apart and checks it, unless help or the version is all that it asks for.
-func parse(t Tool, args []string) (command []string, err error) {
-	own, command, err := t.Grammar().Parse(args)
+func parse(t Tool, args []string) (own, command []string, err error) {
+	own, command, err = t.Grammar().Parse(args)
 	c := t.common()
 	if err != nil || c.Asked() {
-		return command, err
+		return own, command, err
 	}
 	if c.linger, err = cli.Duration("linger", c.Linger, time.Second); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if c.Txqueuelen < 0 || c.Txqueuelen > 1<<20 {
-		return nil, cli.Usagef("give a number of frames from 1 to 1048576", "--txqueuelen=%d", c.Txqueuelen)
+		return nil, nil, cli.Usagef("give a number of frames from 1 to 1048576", "--txqueuelen=%d", c.Txqueuelen)
 	}
-	return command, t.Set(own)
+	return own, command, t.Set(own)
 }
 
 func statusOf(err error) int {
@@ -184,9 +185,11 @@ func run(levels []*level, command []string, stderr io.Writer) (int, error) {
 		}
 	}
 	strictest(levels)
+	stop := watchAll(levels, &o)
 	o.Uplink, o.Downlink = stages(levels)
 	_, o.HoldEffect = os.LookupEnv("MAHIMAHI_PASSTHROUGH_UNTIL_SIGNAL")
 	status, sum, err := shell.Run(o)
+	stop()
 	code := 0
 	for _, v := range levels {
 		if bad := v.finish(); bad != 0 {
@@ -215,10 +218,19 @@ func exit(status unix.WaitStatus) int {
 }
 
 // tally counts what befalls a direction's packets.
-type tally struct{ drops, others counts }
+type tally struct {
+	drops, others counts
+	counter       *meter.Counter // of the meters
+}
 
-func (t *tally) Drop(_ time.Duration, p packet.Packet, reason string) { t.drops.add(reason, p.Size) }
-func (t *tally) Count(what string)                                    { t.others.add(what, 0) }
+// Drop counts a packet that was dropped.
+func (t *tally) Drop(now time.Duration, p packet.Packet, reason string) {
+	t.drops.add(reason, p.Size)
+	if t.counter != nil {
+		t.counter.Drop(now, p, reason)
+	}
+}
+func (t *tally) Count(what string) { t.others.add(what, 0) }
 
 type counts []counted
 

@@ -98,6 +98,9 @@ func TestWrongUsage(t *testing.T) {
 			"see gm-intermittent --help; options of a command come after it"},
 	}
 	for name, usage := range usages {
+		if strings.HasPrefix(usage, "[") {
+			continue // it needs none
+		}
 		rows = append(rows,
 			row{name, "too few arguments", "usage: " + name + " [OPTION...] " + usage},
 			row{name + " --help=false", "too few arguments", "usage: " + name + " [OPTION...] " + usage},

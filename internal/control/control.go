@@ -1,0 +1,259 @@
+// Package control is how running tools are talked to: each has a socket in its user's runtime directory, at which it
+// answers HTTP with JSON. Only the same user may.
+package control
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const suffix = ".sock"
+
+// longest is what a socket's path may have (sun_path, unix(7)), and room what its name within the runtime directory takes.
+const longest, room = 107, 47
+
+// Dir is the directory of the user's sockets, which is made if it is not there: in $XDG_RUNTIME_DIR, if that is the user's
+// own, else one for the user in /tmp.
+func Dir() (string, error) {
+	return dirIn(os.Getenv("XDG_RUNTIME_DIR"), "/tmp", os.Geteuid())
+}
+
+func dirIn(runtime, temp string, uid int) (string, error) {
+	if filepath.IsAbs(runtime) && len(runtime) <= longest-room && private(runtime, uid) == nil {
+		dir := filepath.Join(runtime, "gomahi")
+		if err := makePrivate(dir, uid); err == nil {
+			return dir, nil
+		}
+	}
+	dir := filepath.Join(temp, fmt.Sprint("gomahi-", uid))
+	return dir, makePrivate(dir, uid)
+}
+
+func makePrivate(dir string, uid int) error {
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	return private(dir, uid)
+}
+
+// private says what is wrong with a directory that should be its user's alone: another may have made it.
+func private(dir string, uid int) error {
+	var s unix.Stat_t
+	if err := unix.Lstat(dir, &s); err != nil {
+		return &os.PathError{Op: "stat", Path: dir, Err: err}
+	}
+	switch {
+	case s.Mode&unix.S_IFMT != unix.S_IFDIR:
+		return fmt.Errorf("%s is not a directory", dir)
+	case int(s.Uid) != uid:
+		return fmt.Errorf("%s belongs to user %d, not to you (%d)", dir, s.Uid, uid)
+	case s.Mode&0o077 != 0:
+		return fmt.Errorf("%s is open to others (mode %04o)", dir, s.Mode&0o7777)
+	}
+	return nil
+}
+
+// A Server answers at a tool's socket.
+type Server struct {
+	*http.ServeMux // of /v1/
+	Path           string
+
+	listener net.Listener
+	server   *http.Server
+}
+
+// Listen makes a tool's socket, and removes those that others have left behind. Its name has the tool and the process as
+// that knows itself, and something that no other has: in PID namespaces numbers are used again.
+func Listen(tool string) (*Server, error) {
+	dir, err := Dir()
+	if err != nil {
+		return nil, err
+	}
+	sweep(dir)
+	path := filepath.Join(dir, fmt.Sprintf("%s-%d-%.8s%s", tool, os.Getpid(), strings.ToLower(rand.Text()), suffix))
+	if len(path) > longest {
+		return nil, fmt.Errorf("%s is too long for a socket", path)
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{ServeMux: http.NewServeMux(), Path: path, listener: own{l.(*net.UnixListener)}}
+	s.server = &http.Server{Handler: s.ServeMux, ReadHeaderTimeout: 10 * time.Second}
+	return s, nil
+}
+
+// Serve begins to answer.
+func (s *Server) Serve() { go s.server.Serve(s.listener) }
+
+// Close removes the socket.
+func (s *Server) Close() { s.server.Close() }
+
+// sweep removes the sockets at which nobody listens any more.
+func sweep(dir string) {
+	for _, path := range in(dir) {
+		if running(path) {
+			continue
+		}
+		c, err := net.Dial("unix", path)
+		if errors.Is(err, unix.ECONNREFUSED) {
+			os.Remove(path)
+		}
+		if err == nil {
+			c.Close()
+		}
+	}
+}
+
+// running says whether a socket's name is that of a tool and its process, so that hundreds need not be asked.
+func running(path string) bool {
+	words := strings.Split(filepath.Base(path), "-") // gm-delay-1234-abcdefgh.sock
+	if len(words) != 4 {
+		return false
+	}
+	comm, err := os.ReadFile("/proc/" + words[2] + "/comm")
+	return err == nil && strings.TrimSpace(string(comm)) == words[0]+"-"+words[1]
+}
+
+func in(dir string) []string {
+	all, _ := filepath.Glob(filepath.Join(dir, "gm-*"+suffix))
+	return all
+}
+
+// own accepts connections from the same user alone, whatever the directory's mode has become.
+type own struct{ *net.UnixListener }
+
+func (l own) Accept() (net.Conn, error) {
+	for {
+		c, err := l.AcceptUnix()
+		if err != nil {
+			return nil, err
+		}
+		if who, err := peer(c); err == nil && int(who.Uid) == os.Geteuid() {
+			return c, nil
+		}
+		c.Close()
+	}
+}
+
+func peer(c *net.UnixConn) (who *unix.Ucred, err error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	if e := raw.Control(func(fd uintptr) {
+		who, err = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	}); e != nil {
+		return nil, e
+	}
+	return who, err
+}
+
+// A Client asks a tool.
+type Client struct {
+	Path string
+	http http.Client
+}
+
+// patience is how long a tool may take to answer: it may be stopped.
+const patience = 5 * time.Second
+
+// Dial makes a Client. It connects when it is used.
+func Dial(path string) *Client {
+	c := &Client{Path: path}
+	c.http.Timeout = patience
+	c.http.Transport = &http.Transport{MaxIdleConns: 1, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", path)
+	}}
+	return c
+}
+
+// Close gives up the connection.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Get asks for what is at a path such as "/v1/stage".
+func (c *Client) Get(path string, answer any) error { return c.do("GET", path, nil, answer) }
+
+// Post sends something.
+func (c *Client) Post(path string, what any) error {
+	b, err := json.Marshal(what)
+	if err != nil {
+		return err
+	}
+	return c.do("POST", path, b, nil)
+}
+
+func (c *Client) do(method, path string, body []byte, answer any) error {
+	r, err := http.NewRequest(method, "http://tool"+path, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	a, err := c.http.Do(r)
+	if err != nil {
+		return err
+	}
+	defer a.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(a.Body, 64<<20))
+	switch {
+	case err != nil:
+		return err
+	case a.StatusCode >= 300:
+		return fmt.Errorf("%s", strings.TrimSpace(string(b)))
+	case answer != nil:
+		return json.Unmarshal(b, answer)
+	}
+	return nil
+}
+
+// PID is the process that listens, as this process's PID namespace knows it; 0 if it does not.
+func (c *Client) PID() (int, error) {
+	n, err := net.Dial("unix", c.Path)
+	if err != nil {
+		return 0, err
+	}
+	defer n.Close()
+	who, err := peer(n.(*net.UnixConn))
+	if err != nil {
+		return 0, err
+	}
+	return int(who.Pid), nil
+}
+
+// Running has a Client for each of the user's running tools.
+func Running() ([]*Client, error) {
+	dir, err := Dir()
+	if err != nil {
+		return nil, err
+	}
+	sweep(dir)
+	var all []*Client
+	for _, path := range in(dir) {
+		all = append(all, Dial(path))
+	}
+	return all, nil
+}
+
+// Answer writes JSON.
+func Answer(w http.ResponseWriter, what any) {
+	w.Header().Set("Content-Type", "application/json")
+	json.NewEncoder(w).Encode(what)
+}
+
+// Read reads JSON that was posted.
+func Read(r *http.Request, what any) error {
+	return json.NewDecoder(io.LimitReader(r.Body, 1<<20)).Decode(what)
+}

@@ -1,0 +1,201 @@
+// Package tui draws graphs of package meter in a terminal, next to the command that runs there.
+package tui
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/gdamore/tcell/v2"
+
+	"gomahi/meter"
+)
+
+// spans are the times that graphs can show.
+var spans = []time.Duration{10 * time.Second, 30 * time.Second, time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute}
+
+// A view is what the graphs look like.
+type view struct {
+	theme  theme
+	graphs []*graph
+	layout string
+	share  int
+	span   time.Duration
+	log    bool
+	zoom   int           // one alone, from 1; 0 is all
+	paused time.Duration // since when; 0 if not
+	help   bool
+	prefix bool   // the next key is ours
+	alone  bool   // there is no command
+	said   string // on the bar, until the next key
+}
+
+func newView(colors int, layout string, share int) *view {
+	return &view{theme: themeFor(colors), layout: layout, share: share, span: time.Minute}
+}
+
+// show replaces the graphs; those that stay keep what they know.
+func (v *view) show(graphs []meter.Graph) {
+	var now []*graph
+	for _, g := range graphs {
+		k := slices.IndexFunc(v.graphs, func(old *graph) bool { return old.Graph == g })
+		if k < 0 {
+			now = append(now, newGraph(g))
+		} else {
+			now = append(now, v.graphs[k])
+		}
+	}
+	v.graphs = now
+	if v.zoom > len(now) {
+		v.zoom = 0
+	}
+}
+
+// key does what a letter says, and whether it is to save a picture or to quit.
+func (v *view) key(k byte, now time.Duration) (save, quit bool) {
+	v.said = ""
+	if v.help {
+		v.help = false
+		return false, false
+	}
+	i := slices.Index(spans, v.span)
+	switch k {
+	case 'l':
+		v.layout = meter.Layouts[(slices.Index(meter.Layouts, v.layout)+1)%len(meter.Layouts)]
+	case 'z':
+		v.zoom = (v.zoom + 1) % (len(v.graphs) + 1)
+	case 'p', ' ':
+		if v.paused != 0 {
+			v.paused = 0
+		} else {
+			v.paused = now
+		}
+	case '+', '=':
+		v.span = spans[min(i+1, len(spans)-1)]
+	case '-':
+		v.span = spans[max(i-1, 0)]
+	case '>', '.':
+		v.share = min(v.share+5, meter.MostShare)
+	case '<', ',':
+		v.share = max(v.share-5, meter.LeastShare)
+	case 'y':
+		v.log = !v.log
+	case 's':
+		return true, false
+	case 'q':
+		return false, v.alone
+	case '?', 'h':
+		v.help = true
+	}
+	return false, false
+}
+
+var helpText = []string{
+	"Ctrl-G, then",
+	"l    where the graphs are: top, bottom, left, right, full",
+	"< >  less or more room for them",
+	"z    one graph alone, the next, and all again",
+	"p    pause, and go on",
+	"- +  the time shown: 10 s to 10 min",
+	"y    linear or logarithmic",
+	"s    save the graphs as a picture (SVG)",
+	"Ctrl-G sends Ctrl-G to the command",
+	"? h  this help; any key ends it",
+}
+
+// draw draws all but the command, and returns where that has its place.
+func (v *view) draw(s tcell.Screen, now time.Duration) (pane area) {
+	w, h := s.Size()
+	graphs, bar, pane := divide(w, h, v.layout, v.share)
+	for _, a := range []area{graphs, bar} {
+		for y := range a.h {
+			for x := range a.w {
+				s.Put(a.x+x, a.y+y, " ", v.theme.text)
+			}
+		}
+	}
+	if v.layout == "left" || v.layout == "right" {
+		x := graphs.x + graphs.w
+		if v.layout == "right" {
+			x = graphs.x - 1
+		}
+		for y := range h {
+			if graphs.w > 0 {
+				s.Put(x, y, "│", v.theme.faint)
+			}
+		}
+	}
+	at := window{v.span, now}
+	if v.paused != 0 {
+		at.now = v.paused
+	}
+	shown := v.graphs
+	if v.zoom > 0 {
+		shown = shown[v.zoom-1 : v.zoom]
+	}
+	for i, a := range grid(graphs, len(shown)) {
+		shown[i].draw(s, a, &v.theme, at, v.log)
+	}
+	v.bar(s, bar)
+	if v.help {
+		v.drawHelp(s, area{0, 0, w, h})
+	}
+	return pane
+}
+
+func (v *view) bar(s tcell.Screen, a area) {
+	if a.w == 0 {
+		return
+	}
+	for x := range a.w {
+		s.Put(a.x+x, a.y, " ", v.theme.bar)
+	}
+	scale := "linear"
+	if v.log {
+		scale = "log"
+	}
+	text := fmt.Sprintf(" %s  %s", ago(v.span)[1:], scale)
+	if v.zoom > 0 {
+		text += fmt.Sprintf("  graph %d of %d", v.zoom, len(v.graphs))
+	}
+	if v.paused != 0 {
+		text += "  PAUSED"
+	}
+	hint := "Ctrl-G ? for help "
+	switch {
+	case v.prefix:
+		text, hint = " Ctrl-G: l layout  z zoom  p pause  - + time  y log  s save  ? help", ""
+	case v.said != "":
+		text, hint = " "+v.said, ""
+	case v.alone:
+		hint = "q quits, ? for help "
+	default:
+		for _, g := range v.graphs {
+			if g.Linked && g.What == meter.Rate && a.w >= 100 {
+				text += "   █ out  ─ in  ░ capacity  × drops"
+				break
+			}
+		}
+	}
+	end := put(s, a.x, a.y, a.w, text, v.theme.bar)
+	if at := a.x + a.w - len(hint); at > end {
+		put(s, at, a.y, len(hint), hint, v.theme.bar)
+	}
+}
+
+func (v *view) drawHelp(s tcell.Screen, a area) {
+	w := 0
+	for _, l := range helpText {
+		w = max(w, len(l)+4)
+	}
+	w = min(w, a.w)
+	box := area{(a.w - w) / 2, max(0, (a.h-len(helpText)-2)/2), w, min(len(helpText)+2, a.h)}
+	for y := range box.h {
+		for x := range box.w {
+			s.Put(box.x+x, box.y+y, " ", v.theme.bar)
+		}
+		if y > 0 && y <= len(helpText) {
+			put(s, box.x+2, box.y+y, box.w-2, helpText[y-1], v.theme.bar)
+		}
+	}
+}
