@@ -1,10 +1,12 @@
 // Command bench measures what gomahi promises, and prints a table of ratios within this run: other figures of a shared
-// machine mean little. It needs the programs and the probe in PATH, and root. An argument is the number of rounds.
+// machine mean little. It needs the programs and the probe in PATH, and root. What is
+// measured several times is also written as JSON, with pictures: see -help.
 package main
 
 import (
 	"bufio"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -33,14 +35,12 @@ const outside = "100.64.0.1" // of a container that is alone on the host
 const cubic, bbr = "cubic", "bbr"
 
 func run() error {
-	rounds := 5
-	if len(os.Args) > 1 {
-		n, err := strconv.Atoi(os.Args[1])
-		if err != nil {
-			return err
-		}
-		rounds = n
-	}
+	rounds, only, dir := 5, "", "bench-results"
+	flag.IntVar(&rounds, "rounds", rounds, "how often each is measured")
+	flag.StringVar(&only, "only", only, "precision, scale, many, others, ratios or link")
+	flag.StringVar(&dir, "o", dir, "where bench.json and the pictures go")
+	flag.Parse()
+	wants := func(part string) bool { return only == "" || only == part }
 	lab := exec.Command("probe", "lab")
 	in, err := lab.StdinPipe()
 	if err != nil {
@@ -60,8 +60,8 @@ func run() error {
 	if err != nil {
 		return errors.New("the laboratory did not start; this needs root")
 	}
-	f := strings.Fields(line)
-	b := &bench{f[0], f[1]}
+	ids := strings.Fields(line)
+	b := &bench{ids[0], ids[1]}
 
 	rows := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(rows, "\nwhat\tfigure\twanted\t\n")
@@ -73,7 +73,45 @@ func run() error {
 		fmt.Fprintf(rows, "%s\t%s\t%s\t%s\n", what, figure, wanted, verdict)
 	}
 
-	// First what needs an idle machine.
+	f := newFigures()
+	defer f.table()
+	client, stop, err := b.flows()
+	if err != nil {
+		return err
+	}
+	defer stop()
+	for _, part := range []struct {
+		name string
+		run  func() error
+	}{
+		{"precision", func() error { return b.precision(rounds, f) }}, // first what needs an idle machine
+		{"scale", func() error { return b.scale(rounds, f, client) }},
+		{"others", func() error { return b.others(rounds, f, client) }},
+		{"many", func() error { return b.many(f) }},
+	} {
+		if wants(part.name) {
+			if err := part.run(); err != nil {
+				return fmt.Errorf("%s: %w", part.name, err)
+			}
+			if err := f.write(dir); err != nil {
+				return err
+			}
+		}
+	}
+	defer rows.Flush()
+	if wants("ratios") {
+		if err := b.ratios(rounds, row, client); err != nil {
+			return err
+		}
+	}
+	if wants("link") {
+		return b.link(row, client)
+	}
+	return nil
+}
+
+// ratios are those promised of the first tools.
+func (b *bench) ratios(rounds int, row func(what, figure, wanted string, ok bool), client func(to, congestion string) []string) error {
 	for _, c := range []struct {
 		option string
 		most   float64
@@ -105,11 +143,6 @@ func run() error {
 	}
 	row("from typing to the command running, median of 20", fmt.Sprintf("%.1f ms", median(starts)), "<= 20 ms", median(starts) <= 20)
 
-	client, stop, err := b.flows()
-	if err != nil {
-		return err
-	}
-	defer stop()
 	type flow struct{ what, congestion string }
 	flows := []struct {
 		flow
@@ -156,14 +189,7 @@ func run() error {
 	}
 	compare(bbr, "gm-loss uplink 0.01 against gm-delay 0 --no-offload", "loss", "plain", 3)
 	compare(bbr, "gm-loss uplink 0.01 against its own --no-offload", "loss", "plain loss", 3)
-	if err := b.user(rounds, row); err != nil {
-		return err
-	}
-	if err := b.link(row, client); err != nil {
-		return err
-	}
-	rows.Flush()
-	return nil
+	return b.user(rounds, row)
 }
 
 // flows returns what runs one TCP flow for two seconds: iperf3 where it is installed, since its figures are what others

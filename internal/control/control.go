@@ -3,15 +3,11 @@
 package control
 
 import (
-	"bytes"
-	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -68,11 +64,9 @@ func private(dir string, uid int) error {
 
 // A Server answers at a tool's socket.
 type Server struct {
-	*http.ServeMux // of /v1/
-	Path           string
-
-	listener net.Listener
-	server   *http.Server
+	Path     string
+	handlers map[string]Handler
+	listener own
 }
 
 // Listen makes a tool's socket, and removes those that others have left behind. Its name has the tool and the process as
@@ -91,16 +85,27 @@ func Listen(tool string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{ServeMux: http.NewServeMux(), Path: path, listener: own{l.(*net.UnixListener)}}
-	s.server = &http.Server{Handler: s.ServeMux, ReadHeaderTimeout: 10 * time.Second}
-	return s, nil
+	return &Server{Path: path, handlers: map[string]Handler{}, listener: own{l.(*net.UnixListener)}}, nil
 }
 
+// Handle says who answers, before Serve: to "GET /v1/stage", say.
+func (s *Server) Handle(what string, h Handler) { s.handlers[what] = h }
+
 // Serve begins to answer.
-func (s *Server) Serve() { go s.server.Serve(s.listener) }
+func (s *Server) Serve() {
+	go func() {
+		for {
+			c, err := s.listener.Accept()
+			if err != nil {
+				return
+			}
+			go s.converse(c)
+		}
+	}()
+}
 
 // Close removes the socket.
-func (s *Server) Close() { s.server.Close() }
+func (s *Server) Close() { s.listener.Close() }
 
 // sweep removes the sockets at which nobody listens any more.
 func sweep(dir string) {
@@ -163,27 +168,13 @@ func peer(c *net.UnixConn) (who *unix.Ucred, err error) {
 }
 
 // A Client asks a tool.
-type Client struct {
-	Path string
-	http http.Client
-}
+type Client struct{ Path string }
 
 // patience is how long a tool may take to answer: it may be stopped.
 const patience = 5 * time.Second
 
 // Dial makes a Client. It connects when it is used.
-func Dial(path string) *Client {
-	c := &Client{Path: path}
-	c.http.Timeout = patience
-	c.http.Transport = &http.Transport{MaxIdleConns: 1, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		var d net.Dialer
-		return d.DialContext(ctx, "unix", path)
-	}}
-	return c
-}
-
-// Close gives up the connection.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+func Dial(path string) *Client { return &Client{path} }
 
 // Get asks for what is at a path such as "/v1/stage".
 func (c *Client) Get(path string, answer any) error { return c.do("GET", path, nil, answer) }
@@ -198,25 +189,11 @@ func (c *Client) Post(path string, what any) error {
 }
 
 func (c *Client) do(method, path string, body []byte, answer any) error {
-	r, err := http.NewRequest(method, "http://tool"+path, bytes.NewReader(body))
+	n, err := net.DialTimeout("unix", c.Path, patience)
 	if err != nil {
 		return err
 	}
-	a, err := c.http.Do(r)
-	if err != nil {
-		return err
-	}
-	defer a.Body.Close()
-	b, err := io.ReadAll(io.LimitReader(a.Body, 64<<20))
-	switch {
-	case err != nil:
-		return err
-	case a.StatusCode >= 300:
-		return fmt.Errorf("%s", strings.TrimSpace(string(b)))
-	case answer != nil:
-		return json.Unmarshal(b, answer)
-	}
-	return nil
+	return ask(n, method, path, body, answer)
 }
 
 // PID is the process that listens, as this process's PID namespace knows it; 0 if it does not.
@@ -245,15 +222,4 @@ func Running() ([]*Client, error) {
 		all = append(all, Dial(path))
 	}
 	return all, nil
-}
-
-// Answer writes JSON.
-func Answer(w http.ResponseWriter, what any) {
-	w.Header().Set("Content-Type", "application/json")
-	json.NewEncoder(w).Encode(what)
-}
-
-// Read reads JSON that was posted.
-func Read(r *http.Request, what any) error {
-	return json.NewDecoder(io.LimitReader(r.Body, 1<<20)).Decode(what)
 }

@@ -1,8 +1,12 @@
 package control
 
 import (
+	"bufio"
+	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -98,10 +102,10 @@ func TestServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.HandleFunc("GET /v1/stage", func(w http.ResponseWriter, _ *http.Request) { Answer(w, map[string]int{"n": 7}) })
+	s.Handle("GET /v1/stage", func(*Request) (any, error) { return map[string]int{"n": 7}, nil })
 	var got struct{ A string }
-	s.HandleFunc("POST /v1/guests", func(w http.ResponseWriter, r *http.Request) { json.NewDecoder(r.Body).Decode(&got) })
-	s.HandleFunc("GET /v1/no", func(w http.ResponseWriter, r *http.Request) { http.Error(w, "no", http.StatusConflict) })
+	s.Handle("POST /v1/guests", func(r *Request) (any, error) { return nil, r.Read(&got) })
+	s.Handle("GET /v1/no", func(*Request) (any, error) { return nil, &Refusal{400, "no"} })
 	s.Serve()
 	if _, err := os.Stat(stale); err == nil {
 		t.Error("the stale socket is still there")
@@ -124,11 +128,90 @@ func TestServer(t *testing.T) {
 	if pid, err := c.PID(); pid != os.Getpid() {
 		t.Errorf("process %d, %v", pid, err)
 	}
-	c.Close()
 	s.Close()
 	if all, _ := Running(); len(all) != 0 {
 		t.Errorf("%d run after the end", len(all))
 	}
+}
+
+// What any HTTP client sends is understood, and what is no HTTP refused.
+func TestHTTP(t *testing.T) {
+	runtimeDir(t)
+	s, err := Listen("gm-test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	s.Handle("GET /v1/stage", func(r *Request) (any, error) { return r.Query.Get("q"), nil })
+	s.Handle("POST /v1/guests", func(r *Request) (any, error) {
+		var n int
+		err := r.Read(&n)
+		return n, err
+	})
+	s.Serve()
+	dial := func(context.Context, string, string) (net.Conn, error) { return net.Dial("unix", s.Path) }
+	client := http.Client{Transport: &http.Transport{DialContext: dial}}
+	for _, row := range []struct {
+		method, path, body string
+		status             int
+		want               string
+	}{
+		{"GET", "/v1/stage?q=a%20b", "", 200, `"a b"`},
+		{"GET", "/v1/stage", "", 200, `""`},
+		{"POST", "/v1/guests", "17", 200, "17"},
+		{"POST", "/v1/guests", "x", 500, "invalid character"},
+		{"DELETE", "/v1/stage", "", 405, "/v1/stage does not take DELETE"},
+		{"GET", "/v1/other", "", 404, "there is no /v1/other"},
+	} {
+		r, _ := http.NewRequest(row.method, "http://tool"+row.path, strings.NewReader(row.body))
+		a, err := client.Do(r)
+		if err != nil {
+			t.Errorf("%s %s: %v", row.method, row.path, err)
+			continue
+		}
+		b, _ := io.ReadAll(a.Body)
+		a.Body.Close()
+		if a.StatusCode != row.status || !strings.Contains(string(b), row.want) {
+			t.Errorf("%s %s: %d %s, want %d %s", row.method, row.path, a.StatusCode, b, row.status, row.want)
+		}
+	}
+	for _, row := range []struct{ sent, want string }{
+		{"hello\r\n", "HTTP/1.1 400 Bad Request"},
+		{"GET nowhere HTTP/1.1\r\n\r\n", "HTTP/1.1 400 Bad Request"},
+		{"POST /v1/guests HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", "HTTP/1.1 411 Length Required"},
+		{"POST /v1/guests HTTP/1.1\r\nContent-Length: 1048577\r\n\r\n", "HTTP/1.1 413 Content Too Large"},
+		{"GET /v1/stage HTTP/1.0\r\n\r\n", "HTTP/1.1 200 OK"},
+		{"", ""},
+	} {
+		c, err := net.Dial("unix", s.Path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.WriteString(c, row.sent)
+		c.(*net.UnixConn).CloseWrite()
+		b, _ := io.ReadAll(c)
+		c.Close()
+		if !strings.HasPrefix(string(b), row.want) || row.want == "" && len(b) > 0 {
+			t.Errorf("%q: %q, want %q", row.sent, b, row.want)
+		}
+	}
+}
+
+// Any bytes leave the server running.
+func FuzzHTTP(f *testing.F) {
+	f.Add([]byte("GET /v1/stage?a=b HTTP/1.1\r\nContent-Length: 3\r\n\r\nabcGET / HTTP/1.0\r\n\r\n"))
+	f.Fuzz(func(t *testing.T, sent []byte) {
+		in := bufio.NewReader(bytes.NewReader(sent))
+		for range 10 {
+			r, err := readRequest(in)
+			if err != nil {
+				return
+			}
+			if r.Method == "" && r.Path == "" && len(r.body) > mostBody {
+				t.Error(r)
+			}
+		}
+	})
 }
 
 // Another user gets no answer, even where the directory would let it in.
@@ -149,7 +232,7 @@ func TestOtherUser(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	s.HandleFunc("GET /v1/stage", func(w http.ResponseWriter, _ *http.Request) { Answer(w, "secret") })
+	s.Handle("GET /v1/stage", func(*Request) (any, error) { return "secret", nil })
 	s.Serve()
 	for d := s.Path; d != filepath.Dir(dir); d = filepath.Dir(d) {
 		os.Chmod(d, 0o777)

@@ -62,10 +62,7 @@ func (d *Display) show(s *stage, socket string, o *shell.Options, stderr io.Writ
 	finish = func() {}
 	lines := d.Plain || d.Json
 	if outer := os.Getenv(meterVar); outer != "" && socket != "" && !lines {
-		c := control.Dial(outer)
-		err := c.Post("/v1/guests", guest{socket})
-		c.Close()
-		if err == nil {
+		if err := control.Dial(outer).Post("/v1/guests", guest{socket}); err == nil {
 			return finish
 		}
 	}

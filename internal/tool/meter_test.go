@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"testing"
@@ -166,7 +166,6 @@ func served(t testing.TB) (*stage, *control.Client) {
 	s.serve(c)
 	t.Cleanup(c.Close)
 	client := control.Dial(c.Path)
-	t.Cleanup(client.Close)
 	return s, client
 }
 
@@ -218,10 +217,6 @@ func TestGuests(t *testing.T) {
 		t.Error("a guest that is not there was welcome")
 	}
 	os.Remove(inner.Path)
-	inner.Close()
-	for _, g := range graphs {
-		g.Source.(*remote).client.Close()
-	}
 	for end := time.Now().Add(5 * time.Second); len(outer.guests.graphs()) > 0; time.Sleep(20 * time.Millisecond) {
 		graphs[0].Source.Columns(time.Second, 0, make([]meter.Sum, 1))
 		graphs[1].Source.Columns(time.Second, 0, make([]meter.Sum, 1))
@@ -239,12 +234,12 @@ func FuzzColumns(f *testing.F) {
 	}
 	_, client := served(f)
 	f.Fuzz(func(t *testing.T, query string) {
-		if _, err := http.NewRequest("GET", "http://tool/v1/columns?"+query, nil); err != nil {
-			return
+		if _, err := url.ParseRequestURI("/v1/columns?" + query); err != nil || strings.ContainsAny(query, " \r\n") {
+			return // no request
 		}
 		var a columns
 		err := client.Get("/v1/columns?"+query, &a)
-		if err != nil && !strings.HasPrefix(err.Error(), "direction is uplink or downlink") && !strings.Contains(err.Error(), "400 Bad Request") {
+		if err != nil && !strings.HasPrefix(err.Error(), "direction is uplink or downlink") {
 			t.Errorf("%q: %v", query, err)
 		}
 		if err == nil && (len(a.Columns) == 0 || len(a.Columns) > mostColumns || a.Settled > len(a.Columns)) {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/http"
 	"os"
 	"slices"
 	"strconv"
@@ -115,9 +114,9 @@ func (s *stage) serve(c *control.Server) {
 		}
 	}
 	os.Setenv(runVar, s.Run)
-	c.HandleFunc("GET /v1/stage", func(w http.ResponseWriter, _ *http.Request) { control.Answer(w, s) })
-	c.HandleFunc("GET /v1/columns", func(w http.ResponseWriter, r *http.Request) {
-		q := r.URL.Query()
+	c.Handle("GET /v1/stage", func(*control.Request) (any, error) { return s, nil })
+	c.Handle("GET /v1/columns", func(r *control.Request) (any, error) {
+		q := r.Query
 		width, err1 := strconv.ParseInt(q.Get("width_ms"), 10, 64)
 		first, err2 := strconv.ParseInt(q.Get("first"), 10, 64)
 		n, err3 := strconv.Atoi(q.Get("count"))
@@ -125,9 +124,8 @@ func (s *stage) serve(c *control.Server) {
 		if errors.Join(err1, err2, err3) != nil || width < 1 || width > meter.Bins || first < 0 || first > 1<<62/int64(time.Millisecond)/width-mostColumns ||
 			n < 1 || n > mostColumns || int64(n)*width > 2*meter.Bins ||
 			direction != "uplink" && direction != "downlink" {
-			http.Error(w, "direction is uplink or downlink, width_ms at most ten minutes, first a column's number, count at most 10000 "+
-				"and twenty minutes", http.StatusBadRequest)
-			return
+			return nil, &control.Refusal{Status: 400, Text: "direction is uplink or downlink, width_ms at most ten minutes, first a column's " +
+				"number, count at most 10000 and twenty minutes"}
 		}
 		s.count()
 		into := make([]meter.Sum, n)
@@ -135,9 +133,9 @@ func (s *stage) serve(c *control.Server) {
 		for _, c := range into {
 			a.Columns = append(a.Columns, [5]int64{int64(c.Arrived), int64(c.Departed), int64(c.Dropped), int64(c.Delay), int64(c.Capacity)})
 		}
-		control.Answer(w, a)
+		return a, nil
 	})
-	c.HandleFunc("POST /v1/guests", s.guests.answer)
+	c.Handle("POST /v1/guests", s.guests.answer)
 	c.Serve()
 }
 
@@ -231,20 +229,19 @@ type guest struct {
 	Socket string `json:"socket"`
 }
 
-func (g *guests) answer(w http.ResponseWriter, r *http.Request) {
+func (g *guests) answer(r *control.Request) (any, error) {
 	var who guest
-	if err := control.Read(r, &who); err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
+	if err := r.Read(&who); err != nil {
+		return nil, &control.Refusal{Status: 400, Text: err.Error()}
 	}
 	graphs, err := remoteGraphs(control.Dial(who.Socket))
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
+		return nil, &control.Refusal{Status: 400, Text: err.Error()}
 	}
 	g.lock.Lock()
 	g.all = append(g.all, graphs...)
 	g.lock.Unlock()
+	return nil, nil
 }
 
 // graphs are those of the guests that are still there.
