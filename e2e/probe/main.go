@@ -30,6 +30,10 @@ const usage = `usage: probe COMMAND [ARGUMENT...]
   push ADDRESS:PORT BYTES      send that much over TCP and be gone
   flood [-rate MBIT] [-time DURATION] ADDRESS
                                send UDP packets of 1,500 bytes
+  traffic [-seed N] [-workers N] ADDRESS...
+                               send every kind of traffic, as "go", "quiet" and "end" on standard input say
+  device NAME down DURATION    take a device down for a while; likewise: device NAME mtu BYTES DURATION
+  sysctl PATH VALUE DURATION   give a setting below /proc/sys/net another value for a while
   serve                        be the laboratory's servers, on all addresses
   now                          print the time, in nanoseconds since 1970
   ignoring SIGNAL CMD...       run CMD with a signal ignored
@@ -43,6 +47,7 @@ func main() {
 		"connect": connect, "resolve": resolve, "dns": dns, "raw": raw, "count": count, "signals": signals,
 		"as": as, "rootly": rootly, "ignoring": ignoring, "state": state, "firewall": firewall,
 		"route": route, "sink": sink, "push": push, "flood": flood, "now": now,
+		"traffic": traffic, "device": device, "sysctl": sysctl,
 		"serve": func([]string) error { return forever(serve()) }}
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
 		fmt.Fprint(os.Stderr, usage)
