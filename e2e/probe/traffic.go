@@ -71,14 +71,14 @@ func traffic(args []string) error {
 		out, err := exec.CommandContext(ctx, "/proc/self/exe", args...).CombinedOutput()
 		mu.Lock()
 		defer mu.Unlock()
-		switch {
-		case err != nil, strings.Contains(string(out), "received 0 "):
+		switch said := string(out); {
+		case strings.Contains(said, "HASH WRONG"):
+			fmt.Printf("wrong: %v: %q\n", args, said)
+		case err != nil, strings.Contains(said, "received 0 "):
 			bad[k.name]++
+			fmt.Printf("failed: %v: %v: %q\n", args, err, said)
 		default:
 			good[k.name]++
-		}
-		if strings.Contains(string(out), "HASH WRONG") {
-			fmt.Println("wrong", args, out)
 		}
 	}
 	var going atomic.Bool
