@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"testing"
@@ -94,24 +95,36 @@ func (s *soak) judgeLevel(r *report.Report, outside, inside *counters, pid int) 
 // mostPackets is how many wire packets a frame has at most.
 const mostPackets = 64
 
-// judgeBetween compares what one level put out with what the next took in. Between them is a kernel, which eats what
-// makes no sense, is for itself or waits to be put together, and makes answers and fragments; it counts both.
+// judgeBetween compares what one level put out with what the next took in. Between them is a kernel, which counts what
+// it eats, since it makes no sense, is for itself or waits to be put together, and what it makes: answers and fragments.
 func (s *soak) judgeBetween(outer, inner *report.Report, between *counters) {
-	eaten := inner.Untranslated + mostPackets*(between.of("InDelivers", "InHdrErrors", "InAddrErrors", "InTooBigErrors", "InNoRoutes",
-		"InUnknownProtos", "InTruncatedPkts", "InDiscards", "OutDiscards", "OutNoRoutes", "FragFails", "FragOKs")) + between.of("ReasmReqds")
+	frames := between.of("InDelivers", "InHdrErrors", "InAddrErrors", "InTooBigErrors", "InNoRoutes", "InUnknownProtos",
+		"InTruncatedPkts", "InDiscards", "OutDiscards", "OutNoRoutes", "FragFails")
+	fragmented := between.of("FragOKs", "ReasmReqds")
+	eaten := inner.Untranslated + mostPackets*frames + fragmented
 	made := between.of("OutRequests", "FragCreates")
 	for _, d := range []struct {
 		way      string
 		from, to *report.Direction
 	}{{"uplink", &inner.Uplink, &outer.Uplink}, {"downlink", &outer.Downlink, &inner.Downlink}} {
 		lost := int64(d.from.Out.Packets-d.from.Refused) - int64(d.to.In.Packets)
-		s.t.Logf("%s and %s, %s: %d packets lost between them; the kernel there ate %d at most, and made %d; %d frames unread", outer.Tool,
-			inner.Tool, d.way, lost, eaten, made, d.to.Unread)
+		s.t.Logf("%s and %s, %s: %d lost of %d packets between them; the kernel there ate %d frames and %d fragments, and made %d; "+
+			"%d frames were unread", outer.Tool, inner.Tool, d.way, lost, d.from.Out.Packets, frames, fragmented, made, d.to.Unread)
 		if most := int64(eaten + mostPackets*d.to.Unread); lost > most || lost < -int64(made) {
 			s.t.Errorf("%s and %s, %s: %d packets lost between them, want %d to %d: %+v", outer.Tool, inner.Tool, d.way, lost,
 				-int64(made), most, between.snmp)
 		}
 	}
+	s.t.Logf("%v", between.nonzero())
+}
+
+func (c *counters) nonzero() (out []string) {
+	for k, v := range c.snmp {
+		if v > 0 && strings.HasPrefix(k, "Ip") {
+			out = append(out, fmt.Sprint(k, " ", v))
+		}
+	}
+	return out
 }
 
 // judgeFused compares levels in one process: there nothing may be lost between.
