@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"testing"
@@ -115,16 +114,6 @@ func (s *soak) judgeBetween(outer, inner *report.Report, between *counters) {
 				-int64(made), most, between.snmp)
 		}
 	}
-	s.t.Logf("%v", between.nonzero())
-}
-
-func (c *counters) nonzero() (out []string) {
-	for k, v := range c.snmp {
-		if v > 0 && strings.HasPrefix(k, "Ip") {
-			out = append(out, fmt.Sprint(k, " ", v))
-		}
-	}
-	return out
 }
 
 // judgeFused compares levels in one process: there nothing may be lost between.
