@@ -10,7 +10,7 @@ RESTRICTED ?= /proc/sys/kernel/apparmor_restrict_unprivileged_userns
 # The race detector needs a C compiler.
 RACE := $(if $(shell command -v gcc),-race)
 
-.PHONY: help build demo test fuzz lint bench install uninstall clean
+.PHONY: help build demo test soak fuzz lint bench install uninstall clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,12 @@ demo: build ## a ping behind 50 ms of delay and 10 % loss
 test: ## run all tests
 	$(GO) build -o bin/ ./e2e/probe
 	CGO_ENABLED=$(if $(RACE),1,0) $(GO) test $(RACE) -timeout 60m $(if $(shell id -u | grep -v '^0$$'),-exec "$(CURDIR)/bin/probe rootly") ./...
+
+# As root, nested and in one process, and likewise as an ordinary user. A seed has the same traffic and faults again.
+soak: ## traffic of every kind while the machine makes trouble (SOAK=10m, SOAK_SEED=N, SOAK_USER=1|0: as a user, as root)
+	$(GO) build -o bin/ ./e2e/probe
+	SOAK=$(or $(SOAK),10m) SOAK_SEED=$(SOAK_SEED) SOAK_USER=$(SOAK_USER) $(if $(filter 1,$(SOAK_USER)),GOMAHI_TEST_AS_USER=1) \
+		$(GO) test -count 1 -timeout 0 -v -run '^TestSoak$$' $(if $(shell id -u | grep -v '^0$$'),-exec "$(CURDIR)/bin/probe rootly") ./e2e
 
 fuzz: ## fuzz every fuzz target for a while (FUZZTIME=30s)
 	@set -e; for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \

@@ -13,7 +13,7 @@ import (
 	"gomahi/internal/report"
 )
 
-func readReport(t *testing.T, file string) *report.Report {
+func readReport(t testing.TB, file string) *report.Report {
 	t.Helper()
 	f, err := os.Open(file)
 	if err != nil {

@@ -114,3 +114,17 @@ func TestWhoeverDies(t *testing.T) {
 	}
 	l.unchanged(before)
 }
+
+// The gateway's TCP gets through losses: what it has sent again may be lost too.
+func TestGatewayLoss(t *testing.T) {
+	if !asUser {
+		return // there the kernel's TCP is end to end
+	}
+	l := newLab(t)
+	out := l.output("gm-delay", "--fuse", "5", "gm-loss", "--seed=1", "both", "1%", "gm-link", "4Mbps", "20Mbps", "--downlink-queue=codel",
+		"--downlink-queue-args=packets=500", "--", "sh", "-c",
+		"for i in $(seq 20); do timeout 60 probe tcp -bytes 1000000 -check -reverse 192.0.2.1 || echo stuck & done; wait")
+	if n := strings.Count(out, "hash right"); n != 20 {
+		t.Errorf("%d of 20 flows came through:\n%s", n, out)
+	}
+}

@@ -221,9 +221,7 @@ func (d *dials) answer(r *tcp.ForwarderRequest) {
 		return
 	}
 	l := &relay{g: d.g, sock: c.sock, readable: make(chan struct{}, 1), writable: make(chan struct{}, 1)}
-	start := time.Now()
 	e, err := r.CreateEndpoint(&l.queue) // returns after the handshake
-	rtt := time.Since(start)
 	d.end(c)
 	r.Complete(false)
 	if err != nil {
@@ -231,7 +229,6 @@ func (d *dials) answer(r *tcp.ForwarderRequest) {
 		d.g.budget.close(0)
 		return
 	}
-	d.g.adapt(rtt)
 	l.inner = e
 	l.run()
 }

@@ -3,7 +3,6 @@ package gateway
 import (
 	"fmt"
 	"math"
-	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
@@ -53,24 +52,15 @@ func tune(s *stack.Stack) tcpip.Error {
 	timeWait := tcpip.TCPTimeWaitTimeoutOption(timeWait)
 	receive := tcpip.TCPReceiveBufferSizeRangeOption{Min: firstReceive, Default: firstReceive, Max: mostBuffer}
 	send := tcpip.TCPSendBufferSizeRangeOption{Min: firstSend, Default: firstSend, Max: mostBuffer}
-	for _, o := range []tcpip.SettableTransportProtocolOption{&sack, &nagle, &moderate, &timeWait, &receive, &send} {
+	// Losses are detected by duplicate acknowledgements (RFC 6675) and by timeouts. With RFC 8985 a netstack that waits for
+	// an answer to what it has sent again may have no timer running: schedulePTO in transport/tcp/rack.go stops that of
+	// retransmissions, and postXmit starts none where nothing but lost segments is outstanding. Were it lost too, the
+	// connection would hang.
+	recovery := tcpip.TCPRecovery(0)
+	for _, o := range []tcpip.SettableTransportProtocolOption{&sack, &nagle, &moderate, &timeWait, &receive, &send, &recovery} {
 		if err := s.SetTransportProtocolOption(tcp.ProtocolNumber, o); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// brief is the round-trip time below which the probes that RFC 8985 sends for a lost tail, after twice that time (section
-// 7.2), meet pauses of the machine and no losses. Netstack slows down after each.
-const brief = 5 * time.Millisecond
-
-// adapt chooses how connections to come detect losses, by the round-trip time of the last handshake: with RFC 8985, or
-// where that is brief by duplicate acknowledgements alone (RFC 6675).
-func (g *gateway) adapt(rtt time.Duration) {
-	recovery := tcpip.TCPRACKLossDetection
-	if rtt < brief {
-		recovery = 0
-	}
-	g.stack.SetTransportProtocolOption(tcp.ProtocolNumber, &recovery)
 }

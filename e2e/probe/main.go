@@ -34,6 +34,10 @@ const usage = `usage: probe COMMAND [ARGUMENT...]
   natted CMD...                run CMD behind a bare veth pair whose packets are forwarded and masqueraded here
   websites FILE                be a small internet of web sites, and write its authority's certificate to FILE
   browse [-n N] [-h3 URL]      get all that these have, N times, or one thing by HTTP/3; print what was got
+  traffic [-seed N] [-workers N] ADDRESS...
+                               send every kind of traffic, as "go", "quiet" and "end" on standard input say
+  device NAME down DURATION    take a device down for a while; likewise: device NAME mtu BYTES DURATION
+  sysctl PATH VALUE DURATION   give a setting below /proc/sys/net another value for a while
   serve                        be the laboratory's servers, on all addresses
   now                          print the time, in nanoseconds since 1970
   ignoring SIGNAL CMD...       run CMD with a signal ignored
@@ -47,6 +51,7 @@ func main() {
 		"connect": connect, "resolve": resolve, "dns": dns, "raw": raw, "count": count, "signals": signals,
 		"as": as, "rootly": rootly, "ignoring": ignoring, "state": state, "firewall": firewall,
 		"route": route, "sink": sink, "push": push, "flood": flood, "now": now, "websites": websites, "browse": browse,
+		"traffic": traffic, "device": device, "sysctl": sysctl,
 		"natted": natted, "serve": func([]string) error { return forever(serve()) }}
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {
 		fmt.Fprint(os.Stderr, usage)

@@ -123,7 +123,8 @@ func (o *Reporting) open() (*os.File, error) {
 // makeReport is the report of a run that has ended.
 func makeReport(l *Link, sum shell.Summary, status unix.WaitStatus, up, down *tally) *report.Report {
 	r := &report.Report{Tool: l.Args[0], Version: cli.Version(l.Args[0]), CommandLine: l.Args, Level: sum.Level, PID: os.Getpid(),
-		Start: l.Start, End: time.Now(), Status: status.ExitStatus(), Untranslated: sum.Untranslated,
+		Start: l.Start, End: l.Start.Add(time.Since(l.Start)), // whatever the clock was set to meanwhile
+		Status: status.ExitStatus(), Untranslated: sum.Untranslated,
 		Uplink: l.Up.report(&sum.Uplink, up), Downlink: l.Down.report(&sum.Downlink, down)}
 	if l.random {
 		r.Seed = &l.Seed
