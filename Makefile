@@ -50,7 +50,7 @@ lint: ## check the form of the code, and known vulnerabilities where their list 
 	*"fetching vulnerabilities"*|*"dial tcp"*|*"Forbidden"*) echo "govulncheck: its list is out of reach here, skipped";; \
 	*) echo "$$out"; exit $$status;; esac
 
-bench: build ## measure, and print a table of ratios within this run
+bench: build ## measure, and print a table (BENCH="-rounds 3 -only scale"; also bench-results/bench.json and pictures)
 	$(GO) build -trimpath -o bin/bench ./bench
 	$(GO) test -run '^$$' -bench . -benchtime 200ms ./packet ./effects/... ./shell
 	PATH="$(CURDIR)/bin:$$PATH" bin/bench $(BENCH)
