@@ -98,8 +98,9 @@ const mostPackets = 64
 // it eats, since it makes no sense, is for itself or waits to be put together, and what it makes: answers and fragments.
 func (s *soak) judgeBetween(outer, inner *report.Report, between *counters) {
 	frames := between.of("InDelivers", "InHdrErrors", "InAddrErrors", "InTooBigErrors", "InNoRoutes", "InUnknownProtos",
-		"InTruncatedPkts", "InDiscards", "OutDiscards", "OutNoRoutes", "FragFails")
-	fragmented := between.of("FragOKs", "ReasmReqds")
+		"InTruncatedPkts", "InDiscards", "OutDiscards", "OutNoRoutes", "FragFails", "ReasmFails")
+	// Of IPv6, connection tracking counts no fragments that it takes in; but those that it makes had come.
+	fragmented := between.of("FragOKs", "ReasmReqds", "FragCreates")
 	eaten := inner.Untranslated + mostPackets*frames + fragmented
 	made := between.of("OutRequests", "FragCreates")
 	for _, d := range []struct {

@@ -182,3 +182,29 @@ func BenchmarkFrame(b *testing.B) {
 		})
 	}
 }
+
+// What a burst needed beyond the usual does not stay.
+func TestPoolIsBounded(t *testing.T) {
+	var pool packet.Pool
+	data := recipe{flags: ack, payload: 100}.bytes()
+	const burst, kept = 5000, 4096
+	first := map[*packet.Frame]bool{}
+	for _, again := range []bool{false, true} {
+		var held []*packet.Frame
+		known := 0
+		for range burst {
+			f := fill(&pool, nil, data)
+			held = append(held, f)
+			if first[f] {
+				known++
+			}
+		}
+		if again && known != kept {
+			t.Errorf("%d of %d frames were kept, want %d", known, burst, kept)
+		}
+		for _, f := range held {
+			first[f] = true
+			f.Packet(0, 0).Release()
+		}
+	}
+}
