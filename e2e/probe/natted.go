@@ -58,7 +58,7 @@ func natted(args []string) error {
 		err = c.Wait()
 	}
 	n.DelTable(table)
-	return errors.Join(err, n.Flush(), os.WriteFile(forward4, []byte("0"), 0))
+	return errors.Join(err, netlink.LinkDel(veth), n.Flush(), os.WriteFile(forward4, []byte("0"), 0))
 }
 
 func withinNAT(args []string) error {
