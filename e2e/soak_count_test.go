@@ -96,6 +96,7 @@ const mostPackets = 64
 
 // judgeBetween compares what one level put out with what the next took in. Between them is a kernel, which counts what
 // it eats, since it makes no sense, is for itself or waits to be put together, and what it makes: answers and fragments.
+// Both directions are one sum: while the inner device is down, what is for it goes back by the default route.
 func (s *soak) judgeBetween(outer, inner *report.Report, between *counters) {
 	frames := between.of("InDelivers", "InHdrErrors", "InAddrErrors", "InTooBigErrors", "InNoRoutes", "InUnknownProtos",
 		"InTruncatedPkts", "InDiscards", "OutDiscards", "OutNoRoutes", "FragFails", "ReasmFails")
@@ -103,17 +104,15 @@ func (s *soak) judgeBetween(outer, inner *report.Report, between *counters) {
 	fragmented := between.of("FragOKs", "ReasmReqds", "FragCreates")
 	eaten := inner.Untranslated + mostPackets*frames + fragmented
 	made := between.of("OutRequests", "FragCreates")
-	for _, d := range []struct {
-		way      string
-		from, to *report.Direction
-	}{{"uplink", &inner.Uplink, &outer.Uplink}, {"downlink", &outer.Downlink, &inner.Downlink}} {
-		lost := int64(d.from.Out.Packets-d.from.Refused) - int64(d.to.In.Packets)
-		s.t.Logf("%s and %s, %s: %d lost of %d packets between them; the kernel there ate %d frames and %d fragments, and made %d; "+
-			"%d frames were unread", outer.Tool, inner.Tool, d.way, lost, d.from.Out.Packets, frames, fragmented, made, d.to.Unread)
-		if most := int64(eaten + mostPackets*d.to.Unread); lost > most || lost < -int64(made) {
-			s.t.Errorf("%s and %s, %s: %d packets lost between them, want %d to %d: %+v", outer.Tool, inner.Tool, d.way, lost,
-				-int64(made), most, between.snmp)
-		}
+	lost, unread := int64(0), uint64(0)
+	for _, d := range [][2]*report.Direction{{&inner.Uplink, &outer.Uplink}, {&outer.Downlink, &inner.Downlink}} {
+		lost += int64(d[0].Out.Packets-d[0].Refused) - int64(d[1].In.Packets)
+		unread += d[1].Unread
+	}
+	s.t.Logf("%s and %s: %d lost of %d packets between them; the kernel there ate %d frames and %d fragments, and made %d; %d frames "+
+		"were unread", outer.Tool, inner.Tool, lost, inner.Uplink.Out.Packets+outer.Downlink.Out.Packets, frames, fragmented, made, unread)
+	if most := int64(eaten + mostPackets*unread); lost > most || lost < -int64(made) {
+		s.t.Errorf("%s and %s: %d packets lost between them, want %d to %d: %+v", outer.Tool, inner.Tool, lost, -int64(made), most, between.snmp)
 	}
 }
 
