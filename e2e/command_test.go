@@ -284,6 +284,7 @@ func TestJobControl(t *testing.T) {
 }
 
 // A shell that is told of a stop may read the terminal at once: so the tool stops only after its command has.
+// The command waits in a builtin: a child would be stopped with it, and bash waits for that before it runs a trap.
 func TestStopOrder(t *testing.T) {
 	l := newLab(t)
 	for _, option := range []string{"--contain=false", "--contain"} {
@@ -292,7 +293,7 @@ func TestStopOrder(t *testing.T) {
 		tty := terminal(t, cmd)
 		tty.expect(t, "outer> ")
 		tty.Write([]byte("gm-delay " + option + ` 0 bash -c 'trap "sleep 1; echo still; trap - TSTP; kill -TSTP \$\$" TSTP; ` +
-			`echo rea""dy; while :; do sleep 0.1; done'` + "\n"))
+			`echo rea""dy; while :; do read -t 0.1; done'` + "\n"))
 		tty.expect(t, "\nready")
 		tty.Write([]byte{26})
 		if seen := tty.expect(t, "outer> "); !strings.Contains(seen, "still\r\n") {
