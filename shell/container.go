@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -145,7 +144,9 @@ func (c *container) clock() time.Duration { return time.Since(c.Start) }
 
 // serve waits for the end of the command and of its traffic.
 func (c *container) serve() (status unix.WaitStatus, err error) {
-	defer time.AfterFunc(time.Second, debug.FreeOSMemory).Stop() // what was only for the start
+	if !c.Precise && !c.Realtime { // for it takes a moment
+		defer time.AfterFunc(time.Second, forgetStart).Stop()
+	}
 	foreground := ownsTerminal()
 	over := false
 	var kill <-chan time.Time

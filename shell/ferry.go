@@ -2,7 +2,6 @@ package shell
 
 import (
 	"fmt"
-	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -35,12 +34,6 @@ const (
 	smallBytes = 48 << 10
 )
 
-// A ferry wakes before a departure by about as long as waking takes, and spins through what is left: mostly nothing.
-const (
-	mostLead = 100 * time.Microsecond // no more than this
-	spin     = 300 * time.Microsecond // for a precise one, always
-)
-
 // keepAwake asks the kernel to let no CPU fall so deep asleep that waking takes time, as cyclictest does
 // (Documentation/power/pm_qos_interface.rst): for as long as this process lives, and where it may.
 func keepAwake() {
@@ -71,23 +64,20 @@ func (t *Traffic) Wrote(o *Traffic) {
 	t.Writes, t.Refused, t.Late = o.Writes, o.Refused, o.Late
 }
 
-// A ferry carries packets from one device through a stage to another, on a thread of its own.
+// A ferry carries packets from one device through a stage to another.
 type ferry struct {
 	from, to tun.Device
 	stage    Stage
-	clock    func() time.Duration
-	precise  bool
-	realtime func(string)  // warns if that is not allowed; nil if it is not wanted
-	resumed  *atomic.Int64 // when the job was last continued, offset in nanoseconds
+	ending   interface{ Done() bool } // the stage, if it may end
+	realtime func(string)             // warns if that is not allowed; nil if it is not wanted
+	resumed  *atomic.Int64            // when the job was last continued, offset in nanoseconds
 
-	lead    time.Duration // how long before a departure to wake
-	wake    int           // an eventfd: look at stop and drained
-	stop    atomic.Bool
+	*sleeper
+	stop    atomic.Bool // at this and the next it looks when roused
 	drained atomic.Pointer[chan struct{}]
 	done    chan struct{}
 	over    chan struct{} // closed when the stage is Done
 
-	empty time.Duration // when the device was last seen to have nothing, or told of something
 	alike packet.Packet // with the times of those last accounted for
 	n     int           // how many these are
 
@@ -100,64 +90,62 @@ type ferry struct {
 }
 
 func newFerry(from, to tun.Device, stage Stage, clock func() time.Duration, resumed *atomic.Int64) (*ferry, error) {
-	wake, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
+	s, err := newSleeper(from.FD(), clock)
 	if err != nil {
 		return nil, err
 	}
-	f := &ferry{from: from, to: to, stage: stage, clock: clock, resumed: resumed, wake: wake,
+	f := &ferry{from: from, to: to, stage: stage, sleeper: s, resumed: resumed,
 		done: make(chan struct{}), over: make(chan struct{})}
+	s.turn = f.carry
 	if j, ok := to.(tun.Joiner); ok && j.Joins() {
 		f.join = j
 	}
 	return f, nil
 }
 
-// run carries packets until Stop. Each turn takes in what has arrived, lets the stage decide, puts out what is due and
-// sleeps until the next moment or the next packet.
+// run carries packets until the end.
 func (f *ferry) run() {
-	runtime.LockOSThread()
 	defer close(f.done)
-	if f.precise {
-		f.lead = spin
-	}
 	defer func() { f.Late.settle(f.clock()+prove, time.Duration(f.resumed.Load())) }()
-	// The default slack of 50 µs would make every departure as much late. This one is for this thread alone.
-	unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
 	if f.realtime != nil {
+		f.still = true
 		a := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1}
 		if err := unix.SchedSetAttr(0, &a, 0); err != nil {
 			f.realtime(fmt.Sprintf("no real-time priority (SCHED_FIFO): %v\nhint: it takes root, or an rtprio limit above 0 "+
 				"(limits.conf(5))", err))
 		}
 	}
-	ending, ends := f.stage.(interface{ Done() bool })
-	fds := []unix.PollFd{{Fd: int32(f.wake), Events: unix.POLLIN}, {Fd: int32(f.from.FD()), Events: unix.POLLIN}}
-	for !f.stop.Load() {
-		drained := f.drained.Load() // before reading, so that whatever was sent before it was asked is read
-		more, err := f.takeIn()
-		if err != nil {
-			fds = fds[:1] // the device is gone; what has arrived is still delivered
-		}
-		f.putOut()
+	f.ending, _ = f.stage.(interface{ Done() bool })
+	f.sleeper.run()
+}
 
-		now := f.clock()
-		f.Late.settle(now, time.Duration(f.resumed.Load()))
-		next, waiting := f.stage.Next()
-		if more || waiting && next <= now {
-			continue
-		}
-		if !waiting && ends && ending.Done() {
-			close(f.over)
-			ends = false
-		}
-		if drained != nil && !waiting && f.drained.CompareAndSwap(drained, nil) {
-			close(*drained)
-		}
-		if waiting && next-now <= f.lead {
-			continue
-		}
-		f.sleep(fds, next, now, waiting)
+// carry takes in what has arrived, lets the stage decide, and puts out what is due.
+func (f *ferry) carry() (next time.Duration, then wish) {
+	if f.stop.Load() {
+		return 0, never
 	}
+	drained := f.drained.Load() // before reading, so that whatever was sent before it was asked is read
+	more, err := f.takeIn()
+	if err != nil {
+		f.lose() // the device is gone; what has arrived is still delivered
+	}
+	f.putOut()
+	f.Late.settle(f.clock(), time.Duration(f.resumed.Load()))
+	next, waiting := f.stage.Next()
+	switch {
+	case more:
+		return 0, again
+	case waiting:
+		return next, later
+	}
+	if f.ending != nil && f.ending.Done() {
+		close(f.over)
+		f.ending = nil
+	}
+	if drained != nil && f.drained.CompareAndSwap(drained, nil) {
+		close(*drained)
+	}
+	return 0, unless
 }
 
 // takeIn says whether there may be more.
@@ -260,28 +248,6 @@ func (f *ferry) settleAlike(now time.Duration) {
 		f.n = 0
 	}
 }
-
-func (f *ferry) sleep(fds []unix.PollFd, next, now time.Duration, waiting bool) {
-	var timeout *unix.Timespec
-	if waiting {
-		t := unix.NsecToTimespec(int64(next - f.lead - now))
-		timeout = &t
-	}
-	fds[0].Revents = 0
-	n, err := unix.Ppoll(fds, timeout, nil)
-	f.empty = f.clock()
-	switch {
-	case n > 0 && fds[0].Revents != 0:
-		var b [8]byte
-		unix.Read(f.wake, b[:])
-	case n == 0 && err == nil && !f.precise:
-		took := f.clock() - (next - f.lead)
-		f.lead = min(f.lead+(took-f.lead)/8, mostLead)
-	}
-}
-
-// rouse wakes the ferry if it sleeps.
-func (f *ferry) rouse() { unix.Write(f.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0}) }
 
 // drain returns a channel that is closed when, after the call, all that was sent has been delivered.
 func (f *ferry) drain() <-chan struct{} {

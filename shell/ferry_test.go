@@ -128,7 +128,7 @@ func newBench(t *testing.T, delays ...time.Duration) *bench {
 	}
 	b.ferry = f
 	t.Cleanup(func() {
-		unix.Close(f.wake)
+		f.release()
 		b.from.Close()
 		b.to.Close()
 	})
@@ -385,7 +385,7 @@ func (d *loop) Write(f *packet.Frame, i, j int) error {
 
 // turning makes a ferry, without a kernel, of which each turn carries a batch of frames of 40 packets.
 func turning(t testing.TB) (turn func()) {
-	from, to := &loop{frame: segmented(40)}, &loop{}
+	from, to := &loop{Device: tuntest.New(), frame: segmented(40)}, &loop{}
 	now := time.Duration(0)
 	var resumed atomic.Int64
 	s := &alternate{}
@@ -393,8 +393,10 @@ func turning(t testing.TB) (turn func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { unix.Close(f.wake) })
-	fds := []unix.PollFd{{Fd: int32(f.wake), Events: unix.POLLIN}}
+	t.Cleanup(func() {
+		f.release()
+		from.Close()
+	})
 	turn = func() {
 		from.left = batch
 		if more, err := f.takeIn(); !more || err != nil {
@@ -403,7 +405,7 @@ func turning(t testing.TB) (turn func()) {
 		now += 10 * time.Microsecond
 		f.putOut()
 		f.Late.settle(now, 0)
-		f.sleep(fds, 1, 0, true)
+		f.doze(1, 0, later)
 	}
 	for range 100 {
 		turn()
@@ -476,11 +478,11 @@ func sail(t *testing.T, precise bool, delays ...time.Duration) *voyage {
 	if v.ferry, err = newFerry(v.from, v.to, &script{delays: delays}, v.now, new(atomic.Int64)); err != nil {
 		t.Fatal(err)
 	}
-	v.precise = precise
-	go freshThread(v.run)
+	v.exact = precise
+	go v.run()
 	t.Cleanup(func() {
 		v.end()
-		unix.Close(v.wake)
+		v.release()
 		v.from.Close()
 		v.to.Close()
 	})

@@ -57,30 +57,30 @@ func toGuard() (indexes []int, err error) {
 	return indexes, nil
 }
 
-// startForwarding makes the guarded devices forward. The lock is taken only where something has to change: a hundred may
-// start at once.
+// startForwarding makes the guarded devices forward.
 func startForwarding(guarded []int) error {
-	return settle(func(d devconf, _ int) (want bool) { return slices.Contains(guarded, d.index) })
+	return settle(func() (on, off []devconf, err error) {
+		for _, index := range guarded {
+			d, err := devconfOf(index)
+			if err != nil {
+				return nil, nil, err
+			}
+			if d.lacks() != 0 {
+				on = append(on, d)
+			}
+		}
+		return on, nil, nil
+	})
 }
 
 // endForwarding puts back what nobody needs any more, also what one left that was killed; the caller's own device is
 // gone. Should a container have come meanwhile, that is seen afterwards; its command has not started by then.
 func endForwarding(guarded []int) error {
-	needed := func(d devconf, containers int) bool { return containers > 0 && slices.Contains(guarded, d.index) }
-	if err := settle(needed); err != nil {
-		return err
-	}
-	return settle(needed)
-}
-
-// settle makes every device that is wanted forward, and no other that only did so because of a container; those of
-// other containers' wants stay as they are.
-func settle(want func(d devconf, containers int) bool) error {
 	unsettled := func() (on, off []devconf, err error) {
 		devices, containers, err := devconfs()
 		for _, d := range devices {
 			switch {
-			case want(d, containers):
+			case containers > 0 && slices.Contains(guarded, d.index):
 				if d.lacks() != 0 {
 					on = append(on, d)
 				}
@@ -90,6 +90,15 @@ func settle(want func(d devconf, containers int) bool) error {
 		}
 		return on, off, err
 	}
+	if err := settle(unsettled); err != nil {
+		return err
+	}
+	return settle(unsettled)
+}
+
+// settle makes the devices that are to forward do so, and no longer those that only did because of a container. The lock is
+// taken only where something has to change: a hundred may start at once.
+func settle(unsettled func() (on, off []devconf, err error)) error {
 	on, off, err := unsettled()
 	if err != nil || len(on)+len(off) == 0 {
 		return err
@@ -193,6 +202,29 @@ func devconfs() (devices []devconf, containers int, err error) {
 		}
 	}
 	return devices, containers, nil
+}
+
+// devconfOf asks for one device alone, which takes no longer where there are hundreds. One that is gone lacks nothing.
+func devconfOf(index int) (devconf, error) {
+	gone := devconf{index: index, forwarding: 1}
+	req := nl.NewNetlinkRequest(unix.RTM_GETLINK, 0)
+	m := nl.NewIfInfomsg(unix.AF_UNSPEC)
+	m.Index = int32(index)
+	req.AddData(m)
+	req.AddData(nl.NewRtAttr(unix.IFLA_EXT_MASK, nl.Uint32Attr(filterSkipStats)))
+	msgs, err := req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWLINK)
+	if errors.Is(err, unix.ENODEV) {
+		return gone, nil
+	}
+	if err != nil {
+		return gone, fmt.Errorf("looking at device %d: %w", index, err)
+	}
+	for _, m := range msgs {
+		if d, ok := parseDevconf(m); ok {
+			return d, nil
+		}
+	}
+	return gone, nil
 }
 
 func parseDevconf(m []byte) (d devconf, ok bool) {

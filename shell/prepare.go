@@ -191,7 +191,8 @@ func (c *container) startFerries() (err error) {
 	if c.downlink, err = newFerry(c.outside, c.inside, c.Downlink, c.clock, &c.resumed); err != nil {
 		return err
 	}
-	c.uplink.precise, c.downlink.precise = c.Precise, c.Precise
+	c.uplink.peer, c.downlink.peer = c.downlink.sleeper, c.uplink.sleeper
+	c.uplink.exact, c.downlink.exact = c.Precise, c.Precise
 	if c.Precise {
 		keepAwake()
 	}
@@ -201,8 +202,13 @@ func (c *container) startFerries() (err error) {
 			c.Warn(fmt.Sprintf("memory is not locked: %v\nhint: it takes root, or a larger memlock limit (limits.conf(5))", err))
 		}
 	}
-	go freshThread(c.uplink.run)
-	go freshThread(c.downlink.run)
+	for _, f := range []*ferry{c.uplink, c.downlink} {
+		if c.Realtime {
+			go freshThread(f.run)
+		} else {
+			go f.run()
+		}
+	}
 	return nil
 }
 

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -45,6 +46,9 @@ func ping(args []string) error {
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1); err != nil {
 		return err
 	}
+	if err := unix.Connect(fd, to); err != nil {
+		return err
+	}
 	fmt.Printf("PING %s 56(84) bytes of data.\n", addr)
 	id := uint16(time.Now().UnixNano())
 	var rtts []time.Duration
@@ -60,8 +64,9 @@ func ping(args []string) error {
 		}
 		sent := time.Now()
 		left[uint16(seq)] = sent
-		if err := unix.Sendto(fd, m, 0, to); err != nil {
-			fmt.Println(err)
+		// Not unix.Write, of which Go's scheduler is told first, which takes longer than sending.
+		if _, _, errno := unix.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(&m[0])), uintptr(len(m))); errno != 0 {
+			fmt.Println(errno)
 		}
 		next := sent.Add(time.Duration(*interval * float64(time.Second)))
 		if seq == *n {
