@@ -80,7 +80,8 @@ func newNAT(device string, index int, a addresses, six bool, guarded []int) (*na
 }
 
 // guard keeps the devices on which we enabled forwarding from making the machine a router for its neighbours: of what
-// comes in by them, only replies are forwarded, and what the host itself redirects (Docker's published ports).
+// comes in by them, only replies are forwarded, and what the host itself redirects (Docker's published ports). Not in the
+// chain after routing, where the host's own neighbour discovery looks as if it had come in.
 func (n *nat) guard(devices []int) {
 	if len(devices) == 0 {
 		return
