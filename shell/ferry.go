@@ -108,7 +108,6 @@ func (f *ferry) run() {
 	defer close(f.done)
 	defer func() { f.Late.settle(f.clock()+prove, time.Duration(f.resumed.Load())) }()
 	if f.realtime != nil {
-		f.still = true
 		a := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1}
 		if err := unix.SchedSetAttr(0, &a, 0); err != nil {
 			f.realtime(fmt.Sprintf("no real-time priority (SCHED_FIFO): %v\nhint: it takes root, or an rtprio limit above 0 "+

@@ -469,8 +469,17 @@ type voyage struct {
 
 func (v *voyage) now() time.Duration { return time.Since(v.start) }
 
-// sail starts a ferry on its thread; it ends with the test.
-func sail(t *testing.T, precise bool, delays ...time.Duration) *voyage {
+// How a ferry sails.
+type manner int
+
+const (
+	usual manner = iota
+	exact
+	still
+)
+
+// sail starts a ferry; it ends with the test.
+func sail(t *testing.T, how manner, delays ...time.Duration) *voyage {
 	t.Helper()
 	v := &voyage{from: tuntest.New(), start: time.Now().Add(-time.Minute)} // the container is not new
 	v.to = &timed{Fake: tuntest.New(), clock: v.now}
@@ -478,8 +487,12 @@ func sail(t *testing.T, precise bool, delays ...time.Duration) *voyage {
 	if v.ferry, err = newFerry(v.from, v.to, &script{delays: delays}, v.now, new(atomic.Int64)); err != nil {
 		t.Fatal(err)
 	}
-	v.exact = precise
-	go v.run()
+	v.exact, v.still = how == exact, how == still
+	if v.still {
+		go freshThread(v.run)
+	} else {
+		go v.run()
+	}
 	t.Cleanup(func() {
 		v.end()
 		v.release()
@@ -501,22 +514,29 @@ func soon(t *testing.T, what string, c <-chan struct{}) {
 
 func TestNeverEarly(t *testing.T) {
 	for _, row := range []struct {
-		name    string
-		precise bool
-		delay   time.Duration
-		n       int
+		name  string
+		how   manner
+		delay time.Duration
+		n     int
+		apart time.Duration
 	}{
-		{"short", false, 50 * time.Microsecond, 100},
-		{"longer", false, 5 * ms, 100},
-		{"precise", true, 2 * ms, 50},
-		{"precise within the last stretch", true, 100 * time.Microsecond, 50},
+		{"short", usual, 50 * time.Microsecond, 100, 0},
+		{"longer", usual, 5 * ms, 100, 0},
+		{"lonely", usual, 500 * time.Microsecond, 50, 3 * ms},
+		{"following each other", usual, 500 * time.Microsecond, 500, 50 * time.Microsecond},
+		{"exact", exact, 2 * ms, 50, 0},
+		{"exact, lonely", exact, ms, 20, 3 * ms},
+		{"exact within the last stretch", exact, 100 * time.Microsecond, 50, 0},
+		{"still", still, 5 * ms, 100, 0},
+		{"still, lonely", still, 500 * time.Microsecond, 20, 3 * ms},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			v := sail(t, row.precise, row.delay)
+			v := sail(t, row.how, row.delay)
 			var sent []time.Duration
 			for i := range row.n {
 				sent = append(sent, v.now())
 				v.from.Deliver(plain(byte(i)))
+				time.Sleep(row.apart)
 			}
 			soon(t, "drain", v.drain())
 			v.to.mu.Lock()
@@ -541,14 +561,14 @@ func TestNeverEarly(t *testing.T) {
 // A drain is over as soon as all that was sent before it has been written, and not before.
 func TestDrain(t *testing.T) {
 	t.Run("empty", func(t *testing.T) {
-		v := sail(t, false, 0)
+		v := sail(t, usual, 0)
 		for range 100 {
 			soon(t, "drain", v.drain())
 		}
 	})
 	t.Run("with packets", func(t *testing.T) {
 		for range 20 {
-			v := sail(t, false, 3*ms)
+			v := sail(t, usual, 3*ms)
 			const n = 3 * batch
 			for i := range n {
 				v.from.Deliver(plain(byte(i)))
@@ -560,7 +580,7 @@ func TestDrain(t *testing.T) {
 		}
 	})
 	t.Run("with packets that are lost", func(t *testing.T) {
-		v := sail(t, false, lost)
+		v := sail(t, usual, lost)
 		v.from.Deliver(segmented(5))
 		soon(t, "drain", v.drain())
 		v.end()
@@ -569,7 +589,7 @@ func TestDrain(t *testing.T) {
 		}
 	})
 	t.Run("not while one waits", func(t *testing.T) {
-		v := sail(t, false, time.Hour)
+		v := sail(t, usual, time.Hour)
 		v.from.Deliver(plain('x'))
 		drained := v.drain()
 		v.rouse()
@@ -583,12 +603,13 @@ func TestDrain(t *testing.T) {
 
 func TestEnd(t *testing.T) {
 	for _, row := range []struct {
-		name    string
-		precise bool
-		delay   time.Duration
-	}{{"idle", false, 0}, {"with a packet under way", false, time.Hour}, {"precise", true, time.Hour}} {
+		name  string
+		how   manner
+		delay time.Duration
+	}{{"idle", usual, 0}, {"with a packet under way", usual, time.Hour}, {"exact", exact, time.Hour},
+		{"still and idle", still, 0}, {"still", still, time.Hour}} {
 		t.Run(row.name, func(t *testing.T) {
-			v := sail(t, row.precise, row.delay)
+			v := sail(t, row.how, row.delay)
 			if row.delay > 0 {
 				v.from.Deliver(plain('x'))
 			}
@@ -609,7 +630,7 @@ func TestEnd(t *testing.T) {
 
 // What left late just before the end counts.
 func TestLateAtTheEnd(t *testing.T) {
-	v := sail(t, false, -50*ms) // due 50 ms before it was read: as on a machine that cannot keep up
+	v := sail(t, usual, -50*ms) // due 50 ms before it was read: as on a machine that cannot keep up
 	v.from.Deliver(plain('x'))
 	soon(t, "drain", v.drain())
 	v.end()
@@ -637,7 +658,7 @@ func TestFailingDevice(t *testing.T) {
 		{"both EIO", unix.EIO, unix.EIO},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			v := sail(t, false, 50*ms)
+			v := sail(t, usual, 50*ms)
 			v.from.Deliver(plain('x'))
 			for len(v.pending()) > 0 {
 				time.Sleep(100 * time.Microsecond)
@@ -677,7 +698,7 @@ func (v *voyage) pending() []unix.PollFd {
 
 // An idle ferry sleeps, with packets under way or none.
 func TestIdle(t *testing.T) {
-	v := sail(t, false, time.Hour)
+	v := sail(t, usual, time.Hour)
 	v.from.Deliver(plain('x'))
 	time.Sleep(20 * ms)
 	before := processorTime()

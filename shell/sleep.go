@@ -20,12 +20,15 @@ import (
 // wakes, carries the packet, and polls again.
 //
 // While packets follow each other closely it dozes in ppoll(2), which is quicker, but keeps one of the scheduler's places.
+//
+// The poller is everybody's: a goroutine that it has woken may keep its thread until the next system call. So where others
+// have much to do the sleeper is still: on a thread of its own, always in ppoll, and the scheduler is told.
 type sleeper struct {
 	clock func() time.Duration
 	turn  func() (next time.Duration, then wish)
 	lead  time.Duration // how long before a moment to wake
 	exact bool          // lead is as it is, and spun through
-	still bool          // never parked: on a thread of its own
+	still bool          // never parked
 
 	device, wake, timer, poll int
 	file                      *os.File // of poll, which has the other three
