@@ -203,6 +203,12 @@ func (c *container) startFerries() (err error) {
 	}
 	go freshThread(c.uplink.run)
 	go freshThread(c.downlink.run)
+	if c.Ready != nil {
+		c.Ready(func() {
+			c.uplink.rouse()
+			c.downlink.rouse()
+		})
+	}
 	return nil
 }
 

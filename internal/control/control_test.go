@@ -119,7 +119,7 @@ func TestServer(t *testing.T) {
 	if err := c.Get("/v1/stage", &answer); err != nil || answer.N != 7 {
 		t.Errorf("%+v, %v", answer, err)
 	}
-	if err := c.Post("/v1/guests", map[string]string{"A": "b"}); err != nil || got.A != "b" {
+	if err := c.Post("/v1/guests", map[string]string{"A": "b"}, nil); err != nil || got.A != "b" {
 		t.Errorf("%+v, %v", got, err)
 	}
 	if err := c.Get("/v1/no", &answer); err == nil || err.Error() != "no" {

@@ -382,8 +382,8 @@ func TestLinks(t *testing.T) {
 			if err := tool.Link(l); err != nil {
 				t.Fatal(err)
 			}
-			if l.random != row.random {
-				t.Errorf("it draws random numbers: %v, want %v", l.random, row.random)
+			if l.random.Load() != row.random {
+				t.Errorf("it draws random numbers: %v, want %v", l.random.Load(), row.random)
 			}
 			for _, d := range []struct {
 				name  string
