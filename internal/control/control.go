@@ -7,9 +7,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -90,6 +92,9 @@ func Listen(tool string) (*Server, error) {
 
 // Handle says who answers, before Serve: to "GET /v1/stage", say.
 func (s *Server) Handle(what string, h Handler) { s.handlers[what] = h }
+
+// Names are what there is to ask for, such as "GET /v1/stage".
+func (s *Server) Names() []string { return slices.Sorted(maps.Keys(s.handlers)) }
 
 // Serve begins to answer.
 func (s *Server) Serve() {

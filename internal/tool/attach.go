@@ -30,13 +30,24 @@ func going() (runs [][]*member, err error) {
 	if err != nil {
 		return nil, err
 	}
+	all := make([]*member, len(clients))
+	var asked sync.WaitGroup
+	for i, c := range clients { // all at once: some may be stopped
+		asked.Go(func() {
+			m := &member{client: c}
+			var err error
+			if m.pid, err = c.PID(); err == nil {
+				err = c.Get("/v1/stage", &m.stage)
+			}
+			if err == nil { // else it has just ended
+				all[i] = m
+			}
+		})
+	}
+	asked.Wait()
 	of := map[string][]*member{}
-	for _, c := range clients {
-		m := &member{client: c}
-		if m.pid, err = c.PID(); err != nil {
-			continue // it has just ended
-		}
-		if err := c.Get("/v1/stage", &m.stage); err == nil {
+	for _, m := range all {
+		if m != nil {
 			of[m.Run] = append(of[m.Run], m)
 		}
 	}

@@ -70,7 +70,7 @@ func label(s string) string {
 func metrics(tool, title string, up, down sideState) control.Text {
 	var b strings.Builder
 	for _, m := range allMetrics {
-		head := fmt.Sprintf("# HELP %s %s\n# TYPE %[1]s %s\n", m.name, m.help, m.kind)
+		head := fmt.Sprintf("# HELP %s %s\n# TYPE %[1]s %[3]s\n", m.name, m.help, m.kind)
 		for _, d := range []struct {
 			name  string
 			state *sideState

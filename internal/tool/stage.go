@@ -22,9 +22,9 @@ import (
 // Variables that tools leave to those within them: the sockets of the outermost one, of the one that draws, and of
 // the innermost.
 const (
-	runVar   = "GM_RUN"
-	meterVar = "GM_METER"
-	levelVar = "GM_LEVEL"
+	runVar    = "GM_RUN"
+	meterVar  = "GM_METER"
+	withinVar = "GM_WITHIN"
 )
 
 // stage is what others can see of a running tool: what GET /v1/stage answers.
@@ -32,7 +32,6 @@ type stage struct {
 	Tool    string        `json:"tool"`
 	Title   string        `json:"title"` // the tool and its own arguments
 	PID     int           `json:"pid"`
-	Socket  string        `json:"socket"`
 	Run     string        `json:"run"`    // the socket of the outermost tool around it, or its own
 	Within  string        `json:"within"` // that of the one right around it, if there is one
 	Command []string      `json:"command"`
@@ -116,8 +115,8 @@ const mostColumns = 10_000
 
 // serve answers at the tool's socket.
 func (s *stage) serve(c *control.Server) {
-	s.Socket, s.Run = c.Path, c.Path
-	for variable, to := range map[string]*string{runVar: &s.Run, levelVar: &s.Within} {
+	s.Run = c.Path
+	for variable, to := range map[string]*string{runVar: &s.Run, withinVar: &s.Within} {
 		if outer := os.Getenv(variable); outer != "" {
 			if _, err := os.Stat(outer); err == nil {
 				*to = outer
@@ -125,7 +124,7 @@ func (s *stage) serve(c *control.Server) {
 		}
 	}
 	os.Setenv(runVar, s.Run)
-	os.Setenv(levelVar, s.Socket)
+	os.Setenv(withinVar, c.Path)
 	s.steering.serve(c, s.Title)
 	c.Handle("GET /v1/stage", func(*control.Request) (any, error) { return s, nil })
 	c.Handle("GET /v1/columns", func(r *control.Request) (any, error) {

@@ -109,8 +109,9 @@ type sideState struct {
 // state is what GET /v1/state answers.
 type state struct {
 	Tool     string    `json:"tool"`
-	Title    string    `json:"title"`
+	Title    string    `json:"title"` // the tool and its own arguments
 	PID      int       `json:"pid"`
+	Replays  bool      `json:"replays"` // it can play a scenario
 	Uplink   sideState `json:"uplink"`
 	Downlink sideState `json:"downlink"`
 }
@@ -227,35 +228,45 @@ func (s *steering) parse(settings map[string]string) (c changes, err error) {
 		if k < 0 {
 			return c, cli.Usagef(s.hint(), "unknown quantity %q", key)
 		}
+		sides, err := s.taking(name, only)
+		if err != nil {
+			return c, err
+		}
 		set, err := quantities[k].parse(strings.ReplaceAll(key, ".", " "), settings[key])
 		if err != nil {
 			return c, err
 		}
-		n := 0
-		for i := range s.sides {
-			d := &s.sides[i]
-			if only != "" && only != d.name {
-				continue
-			}
-			if err := d.refuse(s.tool, name, only != ""); err != nil {
-				return c, err
-			}
-			if !d.has(name) {
-				continue
-			}
+		for _, i := range sides {
 			what, _, _ := strings.Cut(name, ".")
-			if before := given[d.name+what]; before != "" {
+			what += " " + s.sides[i].name
+			if before := given[what]; before != "" {
 				return c, cli.Usagef("give each once for each direction; a queue has one limit", "%s after %s", key, before)
 			}
-			given[d.name+what] = key
+			given[what] = key
 			c[i] = append(c[i], set)
-			n++
-		}
-		if n == 0 {
-			return c, cli.Usagef(s.hint(), "%s has no %s to set", s.tool, name)
 		}
 	}
 	return c, s.check(c)
+}
+
+// taking are the directions that take a quantity: one at least, of those that are meant.
+func (s *steering) taking(name, only string) (which []int, err error) {
+	for i := range s.sides {
+		d := &s.sides[i]
+		if only != "" && only != d.name {
+			continue
+		}
+		if err := d.refuse(s.tool, name, only != ""); err != nil {
+			return nil, err
+		}
+		if d.has(name) {
+			which = append(which, i)
+		}
+	}
+	if len(which) == 0 {
+		return nil, cli.Usagef(s.hint(), "%s has no %s to set", s.tool, name)
+	}
+	return which, nil
 }
 
 func (d *side) has(name string) bool { return name == "link" || slices.Contains(d.takes, name) }
@@ -341,11 +352,12 @@ func (s *steering) set(settings map[string]string) error {
 
 // A replay is a scenario that is to be played: what POST /v1/replay takes.
 type replay struct {
-	Name        string `json:"name"`     // for errors
-	Scenario    string `json:"scenario"` // CSV
-	Downlink    string `json:"downlink"` // another for that direction
-	Loop        bool   `json:"loop"`
-	Interpolate bool   `json:"interpolate"`
+	Scenario     string `json:"scenario"`      // CSV
+	Downlink     string `json:"downlink"`      // another for that direction
+	Name         string `json:"name"`          // of the scenario, for errors
+	DownlinkName string `json:"downlink_name"` // likewise
+	Loop         bool   `json:"loop"`
+	Interpolate  bool   `json:"interpolate"`
 }
 
 // replay plays a scenario in both directions, from now on.
@@ -353,8 +365,7 @@ func (s *steering) replay(r *replay) error {
 	if s.sides[0].play == nil {
 		return cli.Usagef("gm-path can", "%s cannot play a scenario", s.tool)
 	}
-	read := func(text string) (*scenario.Scenario, error) {
-		name := r.Name
+	read := func(name, text string) (*scenario.Scenario, error) {
 		if name == "" {
 			name = "scenario"
 		}
@@ -364,13 +375,13 @@ func (s *steering) replay(r *replay) error {
 		}
 		return p, err
 	}
-	up, err := read(r.Scenario)
+	up, err := read(r.Name, r.Scenario)
 	if err != nil {
 		return err
 	}
 	down := up
 	if r.Downlink != "" {
-		if down, err = read(r.Downlink); err != nil {
+		if down, err = read(r.DownlinkName, r.Downlink); err != nil {
 			return err
 		}
 	}
@@ -395,9 +406,9 @@ func refused(err error) error {
 }
 
 // settings reads what POST /v1/set takes: an object of strings, or of numbers.
-func settings(r *control.Request) (map[string]string, error) {
+func settings(read func(into any) error) (map[string]string, error) {
 	var given map[string]json.RawMessage
-	if err := r.Read(&given); err != nil {
+	if err := read(&given); err != nil {
 		return nil, cli.Usagef(`post an object: {"uplink.delay": "80ms", "loss": "2%"}`, "%v", err)
 	}
 	out := map[string]string{}
@@ -423,14 +434,15 @@ func (s *steering) serve(c *control.Server, title string) {
 			return nil, refused(err)
 		}
 		up, down := s.known()
-		return &state{s.tool, title, os.Getpid(), up, down}, nil
+		return &state{s.tool, title, os.Getpid(), s.sides[0].play != nil, up, down}, nil
 	}
+	c.Handle("GET /v1/", func(*control.Request) (any, error) { return c.Names(), nil })
 	c.Handle("GET /v1/state", func(*control.Request) (any, error) {
 		s.look()
 		return answer(nil)
 	})
 	c.Handle("POST /v1/set", func(r *control.Request) (any, error) {
-		all, err := settings(r)
+		all, err := settings(r.Read)
 		if err == nil {
 			err = s.set(all)
 		}
