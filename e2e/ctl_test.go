@@ -104,7 +104,7 @@ func (c *controlled) levels(n, packets int) (all []level) {
 func TestSetRate(t *testing.T) {
 	c := newControlled(t)
 	log := filepath.Join(temp(t), "events")
-	const n = 2500
+	const n = 4000
 	// The stream is of 11.8 Mbit/s.
 	out, wait := c.start("gm-delay", "5", "gm-link", "--events="+log, "8Mbps", "80Mbps", "--", "probe", "udp", "-wait", "3s", "-n", fmt.Sprint(n),
 		"-i", "1ms", "-size", "1448", "-reply", "20", "192.0.2.1")
@@ -302,5 +302,27 @@ func TestReplay(t *testing.T) {
 	}
 	if want := map[string]int64{"uplink": began + 200e6, "downlink": began + 200e6}; !maps.Equal(steps, want) {
 		t.Errorf("the second row begins at %v, want %v", steps, want)
+	}
+}
+
+// The completion of every program is part of what gm-ctl prints, for each shell.
+func TestCtlCompletion(t *testing.T) {
+	all, err := filepath.Glob(filepath.Join(bin, "gm-*"))
+	if err != nil || len(all) < 20 {
+		t.Fatalf("%d programs, %v", len(all), err)
+	}
+	for shell, line := range map[string]string{"bash": "complete -F _%[2]s %[1]s\n", "zsh": "compdef _%[2]s %[1]s\n", "fish": "complete -c %[1]s "} {
+		out, err := exec.Command("gm-ctl", "completion", shell).CombinedOutput()
+		if err != nil {
+			t.Errorf("%v: %s", err, out)
+			continue
+		}
+		for _, file := range all {
+			name := filepath.Base(file)
+			want := strings.ReplaceAll(line, "%[1]s", name)
+			if want = strings.ReplaceAll(want, "%[2]s", strings.ReplaceAll(name, "-", "_")); !strings.Contains(string(out), want) {
+				t.Errorf("%s: no %q", shell, want)
+			}
+		}
 	}
 }

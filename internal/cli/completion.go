@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -83,6 +84,24 @@ func (g *Grammar) Complete(w io.Writer, shell string, others ...any) error {
 	return write(w)
 }
 
+// CompleteCommands is Complete of a program that has commands, each with options.
+func CompleteCommands(w io.Writer, name, shell string, commands []string, options []any) error {
+	g := &Grammar{Name: name, Usage: strings.Join(commands, "|"), Options: new(struct{ Standard })}
+	return g.Complete(w, shell, options...)
+}
+
+// AsksCompletion says for which shell the first argument of such a program asks that, if it does.
+func AsksCompletion(args []string) (shell string, asks bool) {
+	if len(args) == 0 {
+		return "", false
+	}
+	option, shell, valued := strings.Cut(args[0], "=")
+	if !valued && len(args) > 1 {
+		shell = args[1]
+	}
+	return shell, option == "--completion"
+}
+
 // value is what a flag takes.
 func value(f *kong.Flag) takes {
 	t := takes{file: strings.HasPrefix(f.PlaceHolder, "FILE")}
@@ -114,9 +133,19 @@ func (t takes) bash() string {
 func (t takes) zsh() string {
 	switch {
 	case t.from != "" || t.words != nil && t.file:
-		do := "{compadd -S '' -- " + strings.Join(t.words, " ")
+		begun := func(word string) bool { return strings.HasSuffix(word, "=") }
+		whole, more := slices.DeleteFunc(slices.Clone(t.words), begun), ""
+		for _, word := range t.words {
+			if begun(word) {
+				more += " " + word
+			}
+		}
+		do := "{compadd -- " + strings.Join(whole, " ")
 		if t.from != "" {
 			do += " $(" + t.from + " 2>/dev/null)"
+		}
+		if more != "" {
+			do += "; compadd -S '' --" + more
 		}
 		if t.file {
 			do += "; _files"

@@ -27,7 +27,7 @@ func (c *Ctl) completion(args []string) error {
 		}
 		if args[0] == "zsh" && script != "" { // a file for each would begin with #compdef, in place of this
 			function := "_" + strings.ReplaceAll(name, "-", "_")
-			script = fmt.Sprintf("%s() {\n%s}\ncompdef %[1]s %s\n", function, script, name)
+			script = fmt.Sprintf("%s() {\n%s}\ncompdef %[1]s %[3]s\n", function, script, name)
 		}
 		if _, err := fmt.Fprint(c.stdout, script); err != nil {
 			return err
