@@ -57,20 +57,24 @@ func (s *Server) converse(c net.Conn) {
 	for last := false; !last; {
 		limit.N = mostHead + mostBody
 		c.SetDeadline(time.Now().Add(idle))
-		r, err := readRequest(in)
-		var refusal *Refusal
-		if err != nil && !errors.As(err, &refusal) {
-			return // it has gone
-		}
-		last = err != nil || r.last
-		var what any
-		if err == nil {
-			what, err = s.answer(r)
-		}
-		if respond(c, what, err, last) != nil {
-			return
-		}
+		last, _ = s.turn(in, c)
 	}
+}
+
+// turn answers one request, unless the client has gone, and says whether it is the last of its connection.
+func (s *Server) turn(in *bufio.Reader, out io.Writer) (last, answered bool) {
+	r, err := readRequest(in)
+	var refusal *Refusal
+	if err != nil && !errors.As(err, &refusal) {
+		return true, false
+	}
+	last = err != nil || r.last
+	var what any
+	if err == nil {
+		what, err = s.answer(r)
+	}
+	err = respond(out, what, err, last)
+	return last || err != nil, err == nil
 }
 
 func readRequest(in *bufio.Reader) (*Request, error) {

@@ -30,7 +30,7 @@ const (
 type steering struct {
 	tool  string
 	link  *Link
-	sides [2]side
+	sides [2]*side
 	rouse *atomic.Pointer[func()] // wakes who carries the packets
 
 	lock sync.Mutex // of one request at a time
@@ -44,7 +44,7 @@ type side struct {
 }
 
 func newSteering(tool string, l *Link, up, down *helm, rouse *atomic.Pointer[func()]) *steering {
-	s := &steering{tool: tool, link: l, rouse: rouse, sides: [2]side{{name: "uplink", helm: up}, {name: "downlink", helm: down}}}
+	s := &steering{tool: tool, link: l, rouse: rouse, sides: [2]*side{{name: "uplink", helm: up}, {name: "downlink", helm: down}}}
 	for i := range s.sides {
 		s.sides[i].last.state = s.sides[i].helm.knobs.now
 	}
@@ -117,7 +117,7 @@ type state struct {
 }
 
 func (d *side) state() sideState {
-	v := &d.last
+	v := d.last // by itself, since the next may come meanwhile
 	s := sideState{At: int64(v.at), Takes: append(slices.Clone(d.takes), "link"), Trace: d.trace, Link: v.state.Link(), In: v.in, Out: v.out,
 		Dropped: map[string]report.Count{}}
 	for _, what := range d.takes {
@@ -252,7 +252,7 @@ func (s *steering) parse(settings map[string]string) (c changes, err error) {
 // taking are the directions that take a quantity: one at least, of those that are meant.
 func (s *steering) taking(name, only string) (which []int, err error) {
 	for i := range s.sides {
-		d := &s.sides[i]
+		d := s.sides[i]
 		if only != "" && only != d.name {
 			continue
 		}
@@ -309,7 +309,7 @@ func (s *steering) check(c changes) error {
 // takes are what may be set of any direction.
 func (s *steering) takes() (names []string) {
 	for _, q := range quantities {
-		if slices.ContainsFunc(s.sides[:], func(d side) bool { return d.has(q.name) }) {
+		if slices.ContainsFunc(s.sides[:], func(d *side) bool { return d.has(q.name) }) {
 			names = append(names, q.name)
 		}
 	}

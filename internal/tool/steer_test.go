@@ -83,17 +83,8 @@ func (s *steered) words() string {
 
 // Settings change what they say, in the directions that they mean, of every tool that has something to set.
 func TestSet(t *testing.T) {
-	dir := t.TempDir()
-	file := filepath.Join(dir, "one.csv")
-	if err := os.WriteFile(file, []byte("Time[ms],RouteID,Delay[ms],Btldr[Mbps]\n0,0,40,12\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	trace := filepath.Join(dir, "trace")
+	trace := filepath.Join(t.TempDir(), "trace")
 	if err := os.WriteFile(trace, []byte("1\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	decisions := filepath.Join(dir, "decisions")
-	if err := os.WriteFile(decisions, []byte("# gm-loss both\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	for _, row := range []struct{ line, settings, want string }{
@@ -118,7 +109,7 @@ func TestSet(t *testing.T) {
 		{"gm-meter true", "downlink.link=down", " | down"},
 	} {
 		t.Run(row.line+" "+row.settings, func(t *testing.T) {
-			names := strings.NewReplacer("TRACE", trace, "FILE", file, "DECISIONS", decisions)
+			names := strings.NewReplacer("TRACE", trace, "FILE", onePath(t))
 			s := steeredOf(t, names.Replace(row.line))
 			if err := s.set(given(row.settings)); err != nil {
 				t.Fatal(err)
@@ -128,6 +119,16 @@ func TestSet(t *testing.T) {
 			}
 		})
 	}
+}
+
+// onePath is a scenario of one row.
+func onePath(t testing.TB) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "one.csv")
+	if err := os.WriteFile(file, []byte("Time[ms],RouteID,Delay[ms],Btldr[Mbps]\n0,0,40,12\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return file
 }
 
 func given(settings string) map[string]string {
@@ -223,12 +224,8 @@ func TestNotCarried(t *testing.T) {
 
 // A scenario begins when it is sent, in both directions at the same time.
 func TestReplay(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "one.csv")
 	const header = "Time[ms],RouteID,Delay[ms],Btldr[Mbps]\n"
-	if err := os.WriteFile(file, []byte(header+"0,0,40,12\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	s := steeredOf(t, "gm-path "+file+" true")
+	s := steeredOf(t, "gm-path "+onePath(t)+" true")
 	if err := s.replay(&replay{Scenario: header + "0,0,10,1\n3600000,0,20,1\n", Downlink: header + "0,0,30,2\n"}); err != nil {
 		t.Fatal(err)
 	}
@@ -299,11 +296,7 @@ func FuzzSet(f *testing.F) {
 		`{"downlink.queue.ms":"1e3","delay":1}`, `[]`, `{"rate":null}`, `{"":""}`, `{"delay":"1","uplink.delay":2}`} {
 		f.Add([]byte(s))
 	}
-	file := filepath.Join(f.TempDir(), "one.csv")
-	if err := os.WriteFile(file, []byte("Time[ms],Delay[ms],Rate[Mbps]\n0,40,12\n"), 0o644); err != nil {
-		f.Fatal(err)
-	}
-	s := steeredOf(f, "gm-path "+file+" true")
+	s := steeredOf(f, "gm-path "+onePath(f)+" true")
 	f.Fuzz(func(t *testing.T, body []byte) {
 		s.look()
 		up, down := s.sides[0].last.state, s.sides[1].last.state
