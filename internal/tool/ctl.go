@@ -145,9 +145,12 @@ func isTarget(word string) bool {
 
 // pick finds the levels that are meant.
 func pick(target string) ([]*node, error) {
-	nodes, err := tree()
+	nodes, silent, err := tree()
 	if err != nil {
 		return nil, err
+	}
+	if pid, err := strconv.Atoi(target); err == nil && slices.Contains(silent, pid) || len(nodes) == 0 && len(silent) > 0 {
+		return nil, fmt.Errorf("process %d does not answer\nhint: it may be stopped; kill -CONT %[1]d makes it go on", silent[max(0, slices.Index(silent, pid))])
 	}
 	if len(nodes) == 0 {
 		return nil, fmt.Errorf("none of your tools is running\nhint: only the user who started a tool can see and change it")

@@ -31,11 +31,11 @@ type node struct {
 	gone   bool
 }
 
-// tree is all levels of the user, those within others below them.
-func tree() (nodes []*node, err error) {
-	runs, err := going()
+// tree is all levels of the user, those within others below them; and processes that do not answer.
+func tree() (nodes []*node, silent []int, err error) {
+	runs, silent, err := going()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	below := map[string][]*member{}
 	here := map[string]bool{}
@@ -69,7 +69,7 @@ func tree() (nodes []*node, err error) {
 	for _, m := range roots {
 		add(m, "", "")
 	}
-	return nodes, nil
+	return nodes, silent, nil
 }
 
 // look asks all of them for their states, at once.
@@ -136,7 +136,7 @@ func (n *node) rated() *rated {
 }
 
 func (c *Ctl) list() error {
-	nodes, err := tree()
+	nodes, silent, err := tree()
 	if err != nil {
 		return err
 	}
@@ -144,6 +144,7 @@ func (c *Ctl) list() error {
 		return c.pids(nodes)
 	}
 	lookTwice(nodes)
+	nodes = slices.DeleteFunc(nodes, func(n *node) bool { return n.gone })
 	if c.Json {
 		all, indices := []listed{}, map[string]int{}
 		for _, n := range nodes {
@@ -154,7 +155,7 @@ func (c *Ctl) list() error {
 		e.SetIndent("", "  ")
 		return e.Encode(all)
 	}
-	if len(nodes) == 0 {
+	if len(nodes)+len(silent) == 0 {
 		_, err := fmt.Fprintln(c.stdout, "none of your tools is running")
 		return err
 	}
@@ -163,6 +164,9 @@ func (c *Ctl) list() error {
 	for _, n := range nodes {
 		r := n.rated()
 		fmt.Fprintf(t, "%%%d\t%d\t%s%s\t%s\t%s\n", n.index, n.pid, n.branch, short(n.title()), n.state.Uplink.words(r.Up), n.state.Downlink.words(r.Down))
+	}
+	for _, pid := range silent {
+		fmt.Fprintf(t, "\t%d\tdoes not answer: it may be stopped\n", pid)
 	}
 	return t.Flush()
 }
