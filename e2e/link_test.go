@@ -15,8 +15,8 @@ import (
 
 // event is a line of --events.
 type event struct {
-	T, Size, Arrival, Delay int64
-	Link, Event, Proto      string
+	T, Size, Arrival, Delay, Rate int64
+	Link, Event, Proto            string
 }
 
 func events(t *testing.T, file string) (out []event) {
@@ -40,14 +40,18 @@ func events(t *testing.T, file string) (out []event) {
 // sandbox, by its address of the same family.
 func (l *lab) to(server string, args ...string) string {
 	l.t.Helper()
+	return l.output(l.toArgs(server, args...)...)
+}
+
+func (l *lab) toArgs(server string, args ...string) []string {
 	if !asUser {
-		return l.output(append(args, server)...)
+		return append(args, server)
 	}
 	base := "$GM_BASE"
 	if strings.Contains(server, ":") {
 		base = "$GM_BASE6"
 	}
-	return l.output(append([]string{"gm-sandbox", "sh", "-c", `probe serve & sleep 0.3; "$@" ` + base, "sh"}, args...)...)
+	return append([]string{"gm-sandbox", "sh", "-c", `probe serve & sleep 0.3; "$@" ` + base, "sh"}, args...)
 }
 
 func (l *lab) toServer(args ...string) string {

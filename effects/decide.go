@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"gomahi/packet"
+	"gomahi/scenario"
 )
 
 // A Decider says what happens to each packet: 0 is nothing, and what other numbers mean is up to the stage that asks. It
@@ -36,6 +37,16 @@ func (c *Chance) Decide(time.Duration, packet.Packet) (decision uint64) {
 	return decision
 }
 
+// Set makes the loss of a state the rate, of decisions that are not correlated.
+func (c *Chance) Set(s scenario.State) { c.next, c.after = s.Loss, [2]float64{s.Loss, s.Loss} }
+
+// set is Set of a Decider that has it.
+func set(d Decider, s scenario.State) {
+	if d, ok := d.(interface{ Set(scenario.State) }); ok {
+		d.Set(s)
+	}
+}
+
 // A DecisionLog is told of decisions. It is called on the packet path, and must not keep p.
 type DecisionLog interface {
 	Decided(now time.Duration, p packet.Packet, decision uint64)
@@ -53,6 +64,9 @@ func (l Logged) Decide(now time.Duration, p packet.Packet) uint64 {
 	l.Log.Decided(now, p, d)
 	return d
 }
+
+// Set is the Decider's.
+func (l Logged) Set(s scenario.State) { set(l.Decider, s) }
 
 // Duplicated is what a Counter hears of a packet that leaves twice.
 const Duplicated = "duplicated"

@@ -4,12 +4,14 @@ import (
 	"time"
 
 	"gomahi/packet"
+	"gomahi/scenario"
 )
 
-// Delay holds every packet for the same time. Packets keep their order.
+// Delay holds every packet for the same time, until that changes. Packets keep their order.
 type Delay struct {
 	line
 	delay time.Duration
+	last  time.Duration // when the last packet leaves
 }
 
 // NewDelay makes a stage with the given one-way delay, which is not negative.
@@ -17,6 +19,10 @@ func NewDelay(delay time.Duration) *Delay { return &Delay{delay: delay} }
 
 // Push hands over a packet that arrived at now.
 func (d *Delay) Push(now time.Duration, p packet.Packet) {
-	p.Due = now + d.delay
+	p.Due = max(now+d.delay, d.last)
+	d.last = p.Due
 	d.add(p)
 }
+
+// Set changes the delay of packets that arrive from now on.
+func (d *Delay) Set(_ time.Duration, s scenario.State) { d.delay = s.Delay }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"gomahi/packet"
+	"gomahi/scenario"
 )
 
 // An Observer is told what a stage does to packets. It must not keep p, and must be quick: it is called on the packet
@@ -19,6 +20,13 @@ type Observer interface {
 	Drop(now time.Duration, p packet.Packet, reason string)
 }
 
+// A Steered stage is one of which something may be changed: what holds from now on, of what it has. It loses nothing by that,
+// nor does anything overtake. What left or arrived by now was as before.
+type Steered interface {
+	Stage
+	Set(now time.Duration, s scenario.State)
+}
+
 // Random returns the random source of one stream ("uplink", "downlink") of a seed. Streams are independent: how much one
 // draws never shifts another.
 func Random(seed uint64, stream string) *rand.Rand {
@@ -26,6 +34,12 @@ func Random(seed uint64, stream string) *rand.Rand {
 	h := sha256.Sum256(append(key, stream...))
 	return rand.New(rand.NewPCG(binary.LittleEndian.Uint64(h[:]), binary.LittleEndian.Uint64(h[8:])))
 }
+
+// Why packets are dropped.
+const (
+	linkDown   = "link down" // nothing is taken then
+	randomLoss = "random loss"
+)
 
 // drop ends a packet's way.
 func drop(o Observer, now time.Duration, p packet.Packet, reason string) {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"gomahi/packet"
+	"gomahi/scenario"
 )
 
 // Jitter delays each packet by as many nanoseconds as a Decider decides.
@@ -47,6 +48,9 @@ func (j *Jitter) Push(now time.Duration, p packet.Packet) {
 	j.add(p)
 }
 
+// Set changes what the delays are a multiple of, of a Spread.
+func (j *Jitter) Set(_ time.Duration, s scenario.State) { set(j.decider, s) }
+
 // longest is the most that a packet is delayed, in nanoseconds: 30 years.
 const longest = 1e18
 
@@ -66,6 +70,9 @@ func NewSpread(spread time.Duration, shape Distribution, random *rand.Rand) *Spr
 func (s *Spread) Decide(time.Duration, packet.Packet) uint64 {
 	return uint64(min(math.Round(s.spread*s.shape(s.random)), longest))
 }
+
+// Set makes the jitter of a state the duration.
+func (s *Spread) Set(to scenario.State) { s.spread = float64(to.Jitter) }
 
 // A Distribution draws numbers that are not negative.
 type Distribution func(*rand.Rand) float64

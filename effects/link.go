@@ -44,6 +44,7 @@ type Traced struct {
 	once     bool
 	seen     LinkObserver
 
+	down   bool
 	base   time.Duration // when the present period began
 	i      int           // the next opportunity within it
 	before int64         // opportunities of earlier periods
@@ -96,7 +97,7 @@ func (l *Traced) skip(now time.Duration) {
 // advance uses all opportunities up to now.
 func (l *Traced) advance(now time.Duration) {
 	for {
-		if l.left == 0 && l.queue.Len() == 0 {
+		if l.down || l.left == 0 && l.queue.Len() == 0 {
 			l.skip(now)
 			return
 		}
@@ -144,12 +145,19 @@ func (l *Traced) Next() (time.Duration, bool) {
 		return due, true
 	case l.Done():
 		return 0, false
-	case l.left > 0 || l.queue.Len() > 0:
+	case !l.down && (l.left > 0 || l.queue.Len() > 0):
 		return l.at(), true
 	case l.once:
 		return l.schedule.Period(), true
 	}
 	return 0, false
+}
+
+// Set takes the link down from now on, if it is ready never, or up. While it is down, its opportunities pass unused, also for a
+// packet under way. There is no rate to change.
+func (l *Traced) Set(now time.Duration, _ int64, ready time.Duration) {
+	l.advance(now)
+	l.down = ready == never
 }
 
 // Done says that the schedule has ended, and with it the link.

@@ -40,6 +40,8 @@ type Path struct {
 	clock  *Clock
 	next   scenario.Change // of the script, if there are
 	more   bool
+	said   scenario.State // by the script, last
+	fresh  bool           // the script has said nothing yet
 	now    time.Duration
 
 	flying heap                     // sent, and not delivered
@@ -56,16 +58,31 @@ func NewPath(script *scenario.Player, clock *Clock, o PathOptions) *Path {
 	packets, bytes := first.Limits()
 	p.queue = queue.NewDroptail(queue.Config{Seen: o.Seen}, packets, bytes)
 	p.link = NewRated(first.Rate, p.queue, o.Seen)
-	p.Route, p.State.Queue = first.Route, first.Queue
+	p.Route, p.State.Queue, p.said = first.Route, first.Queue, first.State
 	p.change(first)
 	p.next, p.more = script.Next()
 	return p
 }
 
-// Set changes everything at once, from now on, until the script says otherwise.
+// Set changes everything at once, from now on: each quantity until the script gives it another value.
 func (p *Path) Set(now time.Duration, s scenario.State) {
 	p.Advance(now)
 	p.change(scenario.Change{At: now, State: s})
+}
+
+// Holds is what holds at a time.
+func (p *Path) Holds(now time.Duration) scenario.State {
+	p.Advance(now)
+	return p.State
+}
+
+// Play follows another script, which begins now, or when the clock began.
+func (p *Path) Play(now time.Duration, script *scenario.Player, clock *Clock) {
+	p.Advance(now)
+	clock.begin(now)
+	p.script, p.clock, p.fresh = script, clock, true
+	p.next, p.more = script.Next()
+	p.Advance(now)
 }
 
 // change is about what was not sent or delivered by then.
@@ -121,6 +138,11 @@ func (p *Path) changes() time.Duration {
 func (p *Path) Advance(now time.Duration) {
 	for at := p.changes(); at <= now; at = p.changes() {
 		p.next.At = at
+		said := p.next.State
+		if !p.fresh {
+			p.next.State = said.Over(p.State, p.said)
+		}
+		p.said, p.fresh = said, false
 		p.change(p.next)
 		p.next, p.more = p.script.Next()
 	}
@@ -132,7 +154,7 @@ func (p *Path) Advance(now time.Duration) {
 func (p *Path) send(now time.Duration) {
 	for k, ok := p.link.Pop(now); ok; k, ok = p.link.Pop(now) {
 		if p.Loss > 0 && p.LossFrom.Float64() < p.Loss {
-			drop(p.Beyond, k.Due, k, "random loss")
+			drop(p.Beyond, k.Due, k, randomLoss)
 			continue
 		}
 		k.Due += p.Delay
@@ -161,7 +183,7 @@ func (p *Path) Push(now time.Duration, k packet.Packet) {
 	p.Advance(now)
 	if p.Down {
 		p.Seen.Arrive(now, k)
-		drop(p.Seen, now, k, "link down")
+		drop(p.Seen, now, k, linkDown)
 		return
 	}
 	k.Due = now // the queue has no order but that

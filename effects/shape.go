@@ -5,6 +5,7 @@ import (
 
 	"gomahi/effects/queue"
 	"gomahi/packet"
+	"gomahi/scenario"
 )
 
 // bucket holds tokens, which come in at a rate until it is full: one for each billionth of a bit, so that a rate in bit/s
@@ -57,6 +58,7 @@ type Shape struct {
 	queue   queue.Queue
 	seen    Observer
 
+	down  bool
 	busy  bool
 	under packet.Packet // while busy: the one that waits for tokens
 	due   time.Duration // when it has them
@@ -104,15 +106,34 @@ func (s *Shape) begin(now time.Duration) {
 }
 
 func (s *Shape) advance(now time.Duration) {
-	for s.busy && s.due <= now {
+	for s.busy && !s.down && s.due <= now {
 		s.send(s.due, s.under)
 		s.begin(s.due)
+	}
+}
+
+// Set changes the rate, the queue's limits, and whether anything is sent. Tokens that came in before stay.
+func (s *Shape) Set(now time.Duration, to scenario.State) {
+	s.advance(now)
+	for i := range s.buckets {
+		s.buckets[i].fill(now)
+	}
+	s.buckets[0].rate, s.down = to.Rate, to.Down
+	if s.busy {
+		s.due, _ = s.conforms(now, s.under)
+	}
+	if q, ok := s.queue.(queue.Sized); ok && to.Queue.Unit != "" {
+		q.Resize(to.Limits())
 	}
 }
 
 // Push hands over a packet that arrived at now.
 func (s *Shape) Push(now time.Duration, p packet.Packet) {
 	s.advance(now)
+	if s.down {
+		drop(s.seen, now, p, linkDown)
+		return
+	}
 	at, ever := s.conforms(now, p)
 	switch {
 	case !ever:
@@ -140,5 +161,5 @@ func (s *Shape) Next() (time.Duration, bool) {
 	if due, ok := s.out.Next(); ok {
 		return due, true
 	}
-	return s.due, s.busy
+	return s.due, s.busy && !s.down
 }

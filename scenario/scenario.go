@@ -35,7 +35,13 @@ const (
 	BDP          Unit = "bdp"
 )
 
-func (q Queue) String() string { return decimals(q.Value) + " " + string(q.Unit) }
+// String is "100 packets", or nothing of a queue that no state is about.
+func (q Queue) String() string {
+	if q.Unit == "" {
+		return ""
+	}
+	return decimals(q.Value) + " " + string(q.Unit)
+}
 
 // Link is "up" or "down".
 func (s *State) Link() string {
@@ -49,7 +55,10 @@ func (s *State) Link() string {
 func (s State) String() string {
 	words := fmt.Sprintf("route %d, delay %s ms", s.Route, decimals(float64(s.Delay)/1e6))
 	if s.Rate > 0 {
-		words += fmt.Sprintf(", rate %d bit/s, queue %v", s.Rate, s.Queue)
+		words += fmt.Sprintf(", rate %d bit/s", s.Rate)
+	}
+	if queue := s.Queue.String(); queue != "" && (s.Rate > 0 || s.Queue.Unit == Packets || s.Queue.Unit == Bytes) {
+		words += ", queue " + queue
 	}
 	if s.Loss > 0 {
 		words += fmt.Sprintf(", loss %s", decimals(s.Loss))
@@ -67,6 +76,33 @@ func (s State) String() string {
 // changes, or always.
 func (s *State) Resizes(before *State, always bool) bool {
 	return always || s.Route != before.Route || s.Queue != before.Queue
+}
+
+// Over is what holds when a script goes from one state to the next, s, while it is something else that holds now: what the
+// script changes is as the script says, and the rest as it is.
+func (s State) Over(now, before State) State {
+	if s.Route == before.Route {
+		s.Route = now.Route
+	}
+	if s.Delay == before.Delay {
+		s.Delay = now.Delay
+	}
+	if s.Rate == before.Rate {
+		s.Rate = now.Rate
+	}
+	if s.Loss == before.Loss {
+		s.Loss = now.Loss
+	}
+	if s.Jitter == before.Jitter {
+		s.Jitter = now.Jitter
+	}
+	if s.Queue == before.Queue {
+		s.Queue = now.Queue
+	}
+	if s.Down == before.Down {
+		s.Down = now.Down
+	}
+	return s
 }
 
 // mtu is the longest packet: no limit is so low that it would never pass.

@@ -52,7 +52,8 @@ type Options struct {
 	HoldEffect bool          // packets pass untouched until SIGUSR1
 	Terminal   Terminal      // the command's own; nil for ours
 
-	Warn func(string) // tells the user what is amiss though the command runs
+	Ready func(rouse func()) // is told what makes the stages be asked anew, when something else than a packet has changed one
+	Warn  func(string)       // tells the user what is amiss though the command runs
 }
 
 // How a container reaches the outside: through NAT in its parent's namespace, or through a gateway with ordinary sockets

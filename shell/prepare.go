@@ -210,6 +210,12 @@ func (c *container) startFerries() (err error) {
 			go f.run()
 		}
 	}
+	if c.Ready != nil {
+		c.Ready(func() {
+			c.uplink.rouse()
+			c.downlink.rouse()
+		})
+	}
 	return nil
 }
 

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 
 	"github.com/alecthomas/kong"
 
@@ -31,11 +30,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 
 func dispatch(args []string, stdin io.Reader, stdout io.Writer) error {
 	if len(args) > 0 {
-		option, shell, valued := strings.Cut(args[0], "=")
-		if option == "--completion" {
-			if !valued && len(args) > 1 {
-				shell = args[1]
-			}
+		if shell, asks := cli.AsksCompletion(args); asks {
 			return complete(stdout, shell)
 		}
 		switch args[0] {
@@ -66,8 +61,7 @@ func complete(w io.Writer, shell string) error {
 	for _, c := range commands() {
 		names, options = append(names, c.name), append(options, c.options)
 	}
-	g := &cli.Grammar{Name: name, Usage: strings.Join(names, "|"), Options: new(struct{ cli.Standard })}
-	return g.Complete(w, shell, options...)
+	return cli.CompleteCommands(w, name, shell, names, options)
 }
 
 func (c *command) run(args []string, stdin io.Reader, stdout io.Writer) error {

@@ -29,6 +29,9 @@ func dispatch(args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 			return c.run(args[1:], stdin, stdout, stderr)
 		}
 	}
+	if shell, asks := cli.AsksCompletion(args); asks {
+		return complete(stdout, shell)
+	}
 	if len(args) > 0 {
 		switch args[0] {
 		case "-h", "--help", "help":
@@ -44,6 +47,16 @@ func dispatch(args []string, stdin io.Reader, stdout, stderr io.Writer) error {
 		return cli.Usagef(hint, "the command is missing")
 	}
 	return cli.Usagef(hint, "%q is no command", args[0])
+}
+
+// complete writes what a shell completes all commands with.
+func complete(w io.Writer, shell string) error {
+	var names []string
+	var options []any
+	for _, c := range commands() {
+		names, options = append(names, c.name), append(options, c.options)
+	}
+	return cli.CompleteCommands(w, name, shell, names, options)
 }
 
 func (c *command) run(args []string, stdin io.Reader, stdout, stderr io.Writer) error {
@@ -63,6 +76,8 @@ func (c *command) run(args []string, stdin io.Reader, stdout, stderr io.Writer) 
 	case o.Version:
 		_, err := fmt.Fprintln(stdout, cli.Version(name))
 		return err
+	case o.Completion != "":
+		return complete(stdout, o.Completion)
 	case len(o.Args) < c.least || len(o.Args) > c.most:
 		return cli.Usagef("usage: "+name+" "+c.name+" "+c.usage, "%s does not take %d arguments", c.name, len(o.Args))
 	}

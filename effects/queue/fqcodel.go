@@ -55,6 +55,7 @@ func (q *fqCodel) Bytes() int { return q.bytes }
 // of the queue with the most bytes, from its head, and at most fqBatch of them at once.
 func (q *fqCodel) Push(now time.Duration, p packet.Packet) {
 	f := &q.flows[p.Flow(q.seed)%uint64(len(q.flows))]
+	most := limits{max(q.maxPackets, q.n), max(q.maxBytes, q.bytes)} // no less than what is there
 	size := q.size(p)
 	f.add(item{p, now, size})
 	q.n++
@@ -64,7 +65,7 @@ func (q *fqCodel) Push(now time.Duration, p packet.Packet) {
 		f.credits = q.quantum
 		q.fresh.add(f)
 	}
-	for !q.hold(q.n, q.bytes) {
+	for !most.hold(q.n, q.bytes) {
 		fat := q.fattest()
 		for range min(max(1, fat.n/2), fqBatch) {
 			i := fat.ring.take()

@@ -24,6 +24,12 @@ func (l limits) hold(packets, bytes int) bool { return packets <= l.maxPackets &
 // mtu is the largest IP packet that the devices let through.
 const mtu = 1500
 
+// Limits are the most packets and bytes that a queue of a link may hold, as the arguments say.
+func (s *Spec) Limits(c Config) (packets, bytes int) {
+	l := s.limits(c)
+	return l.maxPackets, l.maxBytes
+}
+
 // limits makes limits of the arguments; all that are given hold. A limit made of the link's rate never falls below one
 // full packet, or a slow link would pass none.
 func (s *Spec) limits(c Config) limits {
@@ -45,7 +51,7 @@ func (s *Spec) limits(c Config) limits {
 }
 
 // New makes an empty queue.
-func (s Spec) New(c Config) Queue {
+func (s Spec) New(c Config) Sized {
 	q := common{Config: c, limits: s.limits(c), ecn: s.given[argEcn]}
 	switch s.kind {
 	case "drophead":
@@ -62,7 +68,7 @@ func (s Spec) New(c Config) Queue {
 	return &q
 }
 
-// Droptail is a queue whose limits may change.
+// Droptail is a queue that drops what comes when it is full.
 type Droptail struct{ common }
 
 // NewDroptail makes a queue of at most so many packets and bytes.
@@ -71,7 +77,7 @@ func NewDroptail(c Config, packets, bytes int) *Droptail {
 }
 
 // Resize changes the limits. What is in the queue stays there.
-func (q *Droptail) Resize(packets, bytes int) { q.limits = limits{packets, bytes} }
+func (l *limits) Resize(packets, bytes int) { *l = limits{packets, bytes} }
 
 func (q *common) Len() int   { return q.n }
 func (q *common) Bytes() int { return q.bytes }
@@ -109,10 +115,12 @@ func (c *Config) drop(now time.Duration, p packet.Packet, reason string) {
 // drophead makes room by dropping the oldest, which tells senders sooner.
 type drophead struct{ common }
 
-// Push adds the packet, then drops the oldest until the limits hold: the packet itself where it alone exceeds them.
+// Push adds the packet, then drops the oldest until the limits hold, or, where they have become less than the queue had, until
+// it is no longer: the packet itself where it alone exceeds them.
 func (q *drophead) Push(now time.Duration, p packet.Packet) {
+	most := limits{max(q.maxPackets, q.n), max(q.maxBytes, q.bytes)}
 	q.add(item{p, now, q.size(p)})
-	for !q.hold(q.n, q.bytes) {
+	for !most.hold(q.n, q.bytes) {
 		q.drop(now, q.take().p, "queue full")
 	}
 }

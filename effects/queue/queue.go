@@ -21,6 +21,13 @@ type Queue interface {
 	Bytes() int
 }
 
+// A Sized queue has limits.
+type Sized interface {
+	Queue
+	// Resize changes them. What is in the queue stays there.
+	Resize(packets, bytes int)
+}
+
 // An Observer is told what becomes of packets. It must not keep p, and must be quick: it is called on the packet path.
 type Observer interface {
 	// Drop says that p will not leave, and why, in a word or two. The caller then releases p.

@@ -78,7 +78,9 @@ func (l *log) opportunities(n int64) {
 			return
 		}
 		at := time.Duration(l.next/count)*l.Schedule.Period() + l.Schedule.At(int(l.next%count))
-		l.put(millis(at), '#', int64(l.Size))
+		if !l.down {
+			l.put(millis(at), '#', int64(l.Size))
+		}
 	}
 }
 
@@ -115,7 +117,10 @@ func (l *log) carry(t time.Duration) {
 }
 
 func (l *log) change(c *scenario.Change) {
-	if millis(c.At) > 0 {
+	switch {
+	case l.Schedule != nil:
+		l.until(c.At)
+	case millis(c.At) > 0:
 		l.until(c.At - time.Millisecond)
 	}
 	end := l.counted

@@ -16,14 +16,22 @@ import (
 
 // A Grammar is one program's command line.
 type Grammar struct {
-	Name     string   // the program's
-	Usage    string   // its arguments: "DELAY [COMMAND...]"
-	About    string   // one or two sentences
-	Examples []string // command lines, each optionally followed by "  # what it does"
-	Options  any      // a pointer to a struct with kong's tags, flags only
-	First    []string // words that the first argument may be, if the usage does not say
+	Name      string   // the program's
+	Usage     string   // its arguments: "DELAY [COMMAND...]"
+	About     string   // one or two sentences
+	Examples  []string // command lines, each optionally followed by "  # what it does"
+	Options   any      // a pointer to a struct with kong's tags, flags only
+	First     []string // words that the first argument may be, if the usage does not say
+	Completed []Words  // what the arguments may be, if the usage does not say
 	// Own says how many arguments are the program's, given the options seen before them; what follows is the command.
 	Own func(seen map[string]bool) int
+}
+
+// Words are what an argument may be, for shells to complete.
+type Words struct {
+	All   []string
+	From  string // a command that prints more of them
+	Files bool   // or a file
 }
 
 // Standard options of every program.

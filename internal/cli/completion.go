@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -20,7 +21,17 @@ type completion struct {
 // takes is what an argument or a flag's value may be.
 type takes struct {
 	words []string
-	file  bool // where there are no words
+	file  bool   // or a file
+	from  string // a command that prints more words
+}
+
+// list is the words for shells that expand words themselves: bash and fish, whose ways to write a command's output are these.
+func (t takes) list(open, end string) string {
+	list := strings.Join(t.words, " ")
+	if t.from != "" {
+		list += " " + open + t.from + " 2>/dev/null" + end
+	}
+	return quote(list)
 }
 
 // words are alternatives in a usage, "uplink|downlink|both", all of which mean themselves.
@@ -60,11 +71,35 @@ func (g *Grammar) Complete(w io.Writer, shell string, others ...any) error {
 	if g.First != nil {
 		c.own[0] = takes{words: g.First}
 	}
+	if g.Completed != nil {
+		c.own = nil
+		for _, w := range g.Completed {
+			c.own = append(c.own, takes{words: w.All, from: w.From, file: w.Files})
+		}
+	}
 	write := map[string]func(io.Writer) error{"bash": c.bash, "zsh": c.zsh, "fish": c.fish}[shell]
 	if write == nil {
 		return Usagef("give bash, zsh or fish", "%q is no shell that this can complete for", shell)
 	}
 	return write(w)
+}
+
+// CompleteCommands is Complete of a program that has commands, each with options.
+func CompleteCommands(w io.Writer, name, shell string, commands []string, options []any) error {
+	g := &Grammar{Name: name, Usage: strings.Join(commands, "|"), Options: new(struct{ Standard })}
+	return g.Complete(w, shell, options...)
+}
+
+// AsksCompletion says for which shell the first argument of such a program asks that, if it does.
+func AsksCompletion(args []string) (shell string, asks bool) {
+	if len(args) == 0 {
+		return "", false
+	}
+	option, shell, valued := strings.Cut(args[0], "=")
+	if !valued && len(args) > 1 {
+		shell = args[1]
+	}
+	return shell, option == "--completion"
 }
 
 // value is what a flag takes.
@@ -84,8 +119,10 @@ func value(f *kong.Flag) takes {
 // bash is what the script makes of it.
 func (t takes) bash() string {
 	switch {
+	case t.words != nil && t.file:
+		return "FILE" + t.list("$(", ")")
 	case t.words != nil:
-		return quote(strings.Join(t.words, " "))
+		return t.list("$(", ")")
 	case t.file:
 		return "FILE"
 	}
@@ -95,6 +132,25 @@ func (t takes) bash() string {
 // zsh is an action of _arguments.
 func (t takes) zsh() string {
 	switch {
+	case t.from != "" || t.words != nil && t.file:
+		begun := func(word string) bool { return strings.HasSuffix(word, "=") }
+		whole, more := slices.DeleteFunc(slices.Clone(t.words), begun), ""
+		for _, word := range t.words {
+			if begun(word) {
+				more += " " + word
+			}
+		}
+		do := "{compadd -- " + strings.Join(whole, " ")
+		if t.from != "" {
+			do += " $(" + t.from + " 2>/dev/null)"
+		}
+		if more != "" {
+			do += "; compadd -S '' --" + more
+		}
+		if t.file {
+			do += "; _files"
+		}
+		return do + "}"
 	case t.words != nil:
 		return "(" + strings.Join(t.words, " ") + ")"
 	case t.file:
@@ -106,8 +162,10 @@ func (t takes) zsh() string {
 // fish are options of complete.
 func (t takes) fish() string {
 	switch {
+	case t.words != nil && t.file:
+		return "-F -a " + t.list("(", ")")
 	case t.words != nil:
-		return "-x -a " + quote(strings.Join(t.words, " "))
+		return "-x -a " + t.list("(", ")")
 	case t.file:
 		return "-r -F"
 	}
@@ -160,9 +218,10 @@ const bashScript = `	local cur=${COMP_WORDS[COMP_CWORD]} option= n=0 i word ende
 	else
 		word=FILE
 	fi
-	if [[ $word == FILE ]]; then
+	if [[ $word == FILE* ]]; then
 		compopt -o filenames 2>/dev/null
-		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "${word#FILE}" -- "$cur"; compgen -f -- "$cur")
+		[[ ${COMPREPLY[0]} == *= ]] && compopt -o nospace 2>/dev/null
 	elif [[ $word != VALUE ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$word" -- "$cur")
 	fi

@@ -183,6 +183,42 @@ func TestCompleteZsh(t *testing.T) {
 	}
 }
 
+// Arguments may be words that a command prints, such as PIDs, or files.
+func TestCompleteFromCommand(t *testing.T) {
+	g := &Grammar{Name: "gm-test", Options: new(struct{ Standard }),
+		Completed: []Words{{All: []string{"show"}, From: "gm-subject pids"}, {All: []string{"rate="}, Files: true}}}
+	room(t)
+	if err := os.WriteFile("gm-subject", []byte("#!/bin/sh\necho 4711; echo 4720; echo $1\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct {
+		line string
+		want []string
+	}{
+		{"gm-test 4", []string{"4711", "4720"}},
+		{"gm-test p", []string{"pids"}},
+		{"gm-test sh", []string{"show"}},
+		{"gm-test show r", []string{"rate="}},
+		{"gm-test show fi", []string{"file.csv"}},
+	} {
+		for shell, line := range map[string]string{
+			"bash": "COMP_WORDS=(" + row.line + ") COMP_CWORD=" + fmt.Sprint(len(strings.Fields(row.line))-1) + "; _gm_test; printf '%s\\n' \"${COMPREPLY[@]}\"",
+			"fish": "complete -C " + quote(row.line)} {
+			t.Run(shell+" "+row.line, func(t *testing.T) {
+				needs(t, shell)
+				var script bytes.Buffer
+				if err := g.Complete(&script, shell); err != nil {
+					t.Fatal(err)
+				}
+				out, err := exec.Command(shell, "-c", script.String()+line).CombinedOutput()
+				if got := strings.Fields(string(out)); !slices.Equal(got, row.want) || err != nil {
+					t.Errorf("%v, got %q, want %q", err, got, row.want)
+				}
+			})
+		}
+	}
+}
+
 func TestCompleteElse(t *testing.T) {
 	g := &Grammar{Name: "gm-test", Options: new(struct{ Standard })}
 	if err := g.Complete(new(bytes.Buffer), "tcsh"); err == nil || err.Error() != "\"tcsh\" is no shell that this can complete for\nhint: give bash, zsh or fish" {

@@ -7,9 +7,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -90,6 +92,9 @@ func Listen(tool string) (*Server, error) {
 
 // Handle says who answers, before Serve: to "GET /v1/stage", say.
 func (s *Server) Handle(what string, h Handler) { s.handlers[what] = h }
+
+// Names are what there is to ask for, such as "GET /v1/stage".
+func (s *Server) Names() []string { return slices.Sorted(maps.Keys(s.handlers)) }
 
 // Serve begins to answer.
 func (s *Server) Serve() {
@@ -179,13 +184,13 @@ func Dial(path string) *Client { return &Client{path} }
 // Get asks for what is at a path such as "/v1/stage".
 func (c *Client) Get(path string, answer any) error { return c.do("GET", path, nil, answer) }
 
-// Post sends something.
-func (c *Client) Post(path string, what any) error {
+// Post sends something, and takes the answer unless that is nil. A tool that does not want it answers with a Refusal.
+func (c *Client) Post(path string, what, answer any) error {
 	b, err := json.Marshal(what)
 	if err != nil {
 		return err
 	}
-	return c.do("POST", path, b, nil)
+	return c.do("POST", path, b, answer)
 }
 
 func (c *Client) do(method, path string, body []byte, answer any) error {

@@ -119,7 +119,7 @@ func TestServer(t *testing.T) {
 	if err := c.Get("/v1/stage", &answer); err != nil || answer.N != 7 {
 		t.Errorf("%+v, %v", answer, err)
 	}
-	if err := c.Post("/v1/guests", map[string]string{"A": "b"}); err != nil || got.A != "b" {
+	if err := c.Post("/v1/guests", map[string]string{"A": "b"}, nil); err != nil || got.A != "b" {
 		t.Errorf("%+v, %v", got, err)
 	}
 	if err := c.Get("/v1/no", &answer); err == nil || err.Error() != "no" {
@@ -197,19 +197,57 @@ func TestHTTP(t *testing.T) {
 	}
 }
 
-// Any bytes leave the server running.
+// Whatever is sent, each request is answered with HTTP that another implementation understands, and with no more of it than
+// there were requests; a handler hears only of what it takes.
 func FuzzHTTP(f *testing.F) {
-	f.Add([]byte("GET /v1/stage?a=b HTTP/1.1\r\nContent-Length: 3\r\n\r\nabcGET / HTTP/1.0\r\n\r\n"))
+	for _, sent := range []string{
+		"GET /v1/stage?a=b HTTP/1.1\r\nContent-Length: 3\r\n\r\nabcGET / HTTP/1.0\r\n\r\n",
+		"POST /v1/set HTTP/1.1\r\nContent-Length: 15\r\n\r\n{\"delay\":\"80ms\"}GET /metrics HTTP/1.1\r\nConnection: close\r\n\r\n",
+		"POST http://gm/v1/set HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		"POST /v1/set HTTP/1.1\r\nContent-Length: -1\r\n\r\n", "GET * HTTP/1.1\r\n\r\n", "hello\r\n",
+	} {
+		f.Add([]byte(sent))
+	}
 	f.Fuzz(func(t *testing.T, sent []byte) {
+		asked := 0
+		heard := func(method string) Handler {
+			return func(r *Request) (any, error) {
+				asked++
+				if r.Method != method || r.Path != "/v1/set" && r.Path != "/metrics" || len(r.body) > mostBody {
+					t.Errorf("%s heard of %s %s with %d bytes", method, r.Method, r.Path, len(r.body))
+				}
+				var what any
+				if err := r.Read(&what); err != nil && method == "POST" {
+					return nil, &Refusal{400, err.Error()}
+				}
+				return Text(r.Query.Encode()), nil
+			}
+		}
+		s := &Server{handlers: map[string]Handler{"POST /v1/set": heard("POST"), "GET /metrics": heard("GET")}}
+		var out bytes.Buffer
 		in := bufio.NewReader(bytes.NewReader(sent))
-		for range 10 {
-			r, err := readRequest(in)
+		requests, gone := 0, false
+		for last := false; !last; {
+			var answered bool
+			if last, answered = s.turn(in, &out); answered {
+				requests++
+			} else {
+				gone = true
+			}
+		}
+		answers := bufio.NewReader(&out)
+		for n := range requests {
+			a, err := http.ReadResponse(answers, nil)
 			if err != nil {
-				return
+				t.Fatalf("answer %d of %d: %v", n, requests, err)
 			}
-			if r.Method == "" && r.Path == "" && len(r.body) > mostBody {
-				t.Error(r)
+			b, err := io.ReadAll(a.Body)
+			if err != nil || reasons[a.StatusCode] == "" || a.StatusCode >= 400 && len(b) == 0 || a.Close != (n == requests-1 && !gone) {
+				t.Errorf("answer %d: %s %q %v, the last: %v", n, a.Status, b, err, a.Close)
 			}
+		}
+		if answers.Buffered() > 0 || asked > requests {
+			t.Errorf("%d bytes more than %d answers; %d were for a handler", answers.Buffered(), requests, asked)
 		}
 	})
 }

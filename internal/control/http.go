@@ -28,7 +28,11 @@ type Request struct {
 // Read reads the JSON that was posted.
 func (r *Request) Read(into any) error { return json.Unmarshal(r.body, into) }
 
-// A Handler answers with what becomes JSON, nil for nothing, or with an error, which is a Refusal if it is the client's.
+// Text is an answer that is not JSON.
+type Text string
+
+// A Handler answers with what becomes JSON unless it is Text, nil for nothing, or with an error, which is a Refusal if it is
+// the client's.
 type Handler func(*Request) (any, error)
 
 // A Refusal says what is wrong with a request.
@@ -53,20 +57,24 @@ func (s *Server) converse(c net.Conn) {
 	for last := false; !last; {
 		limit.N = mostHead + mostBody
 		c.SetDeadline(time.Now().Add(idle))
-		r, err := readRequest(in)
-		var refusal *Refusal
-		if err != nil && !errors.As(err, &refusal) {
-			return // it has gone
-		}
-		last = err != nil || r.last
-		var what any
-		if err == nil {
-			what, err = s.answer(r)
-		}
-		if respond(c, what, err, last) != nil {
-			return
-		}
+		last, _ = s.turn(in, c)
 	}
+}
+
+// turn answers one request, unless the client has gone, and says whether it is the last of its connection.
+func (s *Server) turn(in *bufio.Reader, out io.Writer) (last, answered bool) {
+	r, err := readRequest(in)
+	var refusal *Refusal
+	if err != nil && !errors.As(err, &refusal) {
+		return true, false
+	}
+	last = err != nil || r.last
+	var what any
+	if err == nil {
+		what, err = s.answer(r)
+	}
+	err = respond(out, what, err, last)
+	return last || err != nil, err == nil
 }
 
 func readRequest(in *bufio.Reader) (*Request, error) {
@@ -124,16 +132,19 @@ func (s *Server) answer(r *Request) (any, error) {
 }
 
 var reasons = map[int]string{200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed", 411: "Length Required",
-	413: "Content Too Large", 500: "Internal Server Error"}
+	413: "Content Too Large", 500: "Internal Server Error", 503: "Service Unavailable"}
 
 func respond(c io.Writer, what any, err error, last bool) error {
+	const plain = "text/plain; charset=utf-8"
 	status, kind, body := 200, "application/json", []byte(nil)
-	if err == nil && what != nil {
+	if text, ok := what.(Text); ok && err == nil {
+		kind, body = plain, []byte(text)
+	} else if err == nil && what != nil {
 		body, err = json.Marshal(what)
 		body = append(body, '\n')
 	}
 	if err != nil {
-		status, kind, body = 500, "text/plain; charset=utf-8", []byte(err.Error()+"\n")
+		status, kind, body = 500, plain, []byte(err.Error()+"\n")
 		if refusal, ok := errors.AsType[*Refusal](err); ok {
 			status = refusal.Status
 		}
@@ -172,7 +183,9 @@ func ask(c net.Conn, method, path string, body []byte, answer any) error {
 	case err != nil:
 		return err
 	case !strings.HasPrefix(status, "HTTP/1.1 200 "):
-		return errors.New(strings.TrimSpace(string(b)))
+		words := append(strings.Fields(status), "", "")
+		code, _ := strconv.Atoi(words[1])
+		return &Refusal{code, strings.TrimSpace(string(b))}
 	case answer != nil:
 		return json.Unmarshal(b, answer)
 	}

@@ -22,22 +22,37 @@ type member struct {
 	stage
 	client *control.Client
 	pid    int // as we know it
+	silent bool
 }
 
-// going are the stages of all runs of the user, run by run, the outermost first.
-func going() (runs [][]*member, err error) {
+// going are the stages of all runs of the user, run by run, the outermost first; and processes that do not answer.
+func going() (runs [][]*member, silent []int, err error) {
 	clients, err := control.Running()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	all := make([]*member, len(clients))
+	var asked sync.WaitGroup
+	for i, c := range clients { // all at once: some may be stopped
+		asked.Go(func() {
+			m := &member{client: c}
+			var err error
+			if m.pid, err = c.PID(); err != nil {
+				return // it has just ended
+			}
+			all[i] = m
+			m.silent = c.Get("/v1/stage", &m.stage) != nil
+		})
+	}
+	asked.Wait()
 	of := map[string][]*member{}
-	for _, c := range clients {
-		m := &member{client: c}
-		if m.pid, err = c.PID(); err != nil {
-			continue // it has just ended
-		}
-		if err := c.Get("/v1/stage", &m.stage); err == nil {
+	for _, m := range all {
+		switch {
+		case m == nil:
+		case !m.silent:
 			of[m.Run] = append(of[m.Run], m)
+		case !slices.Contains(silent, m.pid):
+			silent = append(silent, m.pid)
 		}
 	}
 	for _, run := range of {
@@ -45,7 +60,7 @@ func going() (runs [][]*member, err error) {
 		runs = append(runs, run)
 	}
 	slices.SortFunc(runs, func(a, b []*member) int { return int(a[0].Since - b[0].Since) })
-	return runs, nil
+	return runs, silent, nil
 }
 
 // attach is gm-meter --attach.
@@ -66,7 +81,7 @@ func (m *Meter) attach(args []string, stdin io.Reader, stderr io.Writer) error {
 	if m.drawer == nil || !m.drawer.Usable() {
 		return errors.New("there is no terminal to draw on\nhint: --attach needs one as standard input and output")
 	}
-	runs, err := going()
+	runs, _, err := going()
 	if err != nil {
 		return err
 	}
@@ -125,7 +140,7 @@ type watch struct {
 
 // look finds stages that are new, and says whether there is any.
 func (w *watch) look() bool {
-	runs, err := going()
+	runs, _, err := going()
 	if err != nil {
 		return false
 	}

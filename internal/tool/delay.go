@@ -7,6 +7,7 @@ import (
 
 	"gomahi/effects"
 	"gomahi/internal/cli"
+	"gomahi/scenario"
 )
 
 // Delay is gm-delay.
@@ -65,9 +66,12 @@ func (d *Delay) Set(args []string) (err error) {
 }
 
 func (d *Delay) Link(l *Link) error {
-	l.Uplink, l.Downlink = effects.NewDelay(d.up), effects.NewDelay(d.down)
+	up, down := effects.NewDelay(d.up), effects.NewDelay(d.down)
+	l.Uplink, l.Downlink = up, down
 	l.Up.ask(askedDelay, inMS(d.up))
 	l.Down.ask(askedDelay, inMS(d.down))
+	l.Up.steer(up, scenario.State{Delay: d.up}, "delay")
+	l.Down.steer(down, scenario.State{Delay: d.down}, "delay")
 	return nil
 }
 

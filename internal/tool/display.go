@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"gomahi/internal/cli"
@@ -62,7 +63,7 @@ func (d *Display) show(s *stage, socket string, o *shell.Options, stderr io.Writ
 	finish = func() {}
 	lines := d.Plain || d.Json
 	if outer := os.Getenv(meterVar); outer != "" && socket != "" && !lines {
-		if err := control.Dial(outer).Post("/v1/guests", guest{socket}); err == nil {
+		if err := control.Dial(outer).Post("/v1/guests", guest{socket}, nil); err == nil {
 			return finish
 		}
 	}
@@ -238,8 +239,10 @@ func (p *printer) finish() {
 // watchAll watches the stages of all levels.
 func watchAll(levels []*level, o *shell.Options) (stop func()) {
 	var stops []func()
+	rouse := new(atomic.Pointer[func()])
+	o.Ready = func(f func()) { rouse.Store(&f) }
 	for _, v := range levels {
-		stops = append(stops, watchStage(v, o))
+		stops = append(stops, watchStage(v, o, rouse))
 	}
 	return func() {
 		for _, stop := range slices.Backward(stops) {
@@ -250,9 +253,9 @@ func watchAll(levels []*level, o *shell.Options) (stop func()) {
 
 // watchStage lets others see what a stage does: at its socket, and on the terminal if that is wanted. What it returns is to
 // be called when the stage has ended.
-func watchStage(v *level, o *shell.Options) (stop func()) {
+func watchStage(v *level, o *shell.Options, rouse *atomic.Pointer[func()]) (stop func()) {
 	t, stderr := v.Tool, v.stderr
-	s := newStage(t, v.link, v.own, o.Argv, &v.up, &v.down)
+	s := newStage(t, v.link, v.own, o.Argv, &v.up, &v.down, rouse)
 	socket := ""
 	c, err := control.Listen(s.Tool)
 	if err == nil {

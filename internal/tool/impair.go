@@ -9,6 +9,7 @@ import (
 	"gomahi/effects"
 	"gomahi/effects/record"
 	"gomahi/internal/cli"
+	"gomahi/scenario"
 )
 
 // directed is the first argument of the tools that impair one direction or both.
@@ -32,6 +33,19 @@ func (d *directed) link(l *Link, stage func(direction string, seen effects.Obser
 	if d.down {
 		l.Downlink = stage("downlink", l.DownDrops)
 	}
+}
+
+// steer lets something be changed of the directions that are meant, and returns these.
+func (d *directed) steer(l *Link, now scenario.State, takes ...string) (all []*measures) {
+	if d.up {
+		l.Up.steer(l.Uplink.(effects.Steered), now, takes...)
+		all = append(all, &l.Up)
+	}
+	if d.down {
+		l.Down.steer(l.Downlink.(effects.Steered), now, takes...)
+		all = append(all, &l.Down)
+	}
+	return all
 }
 
 func (d *directed) prefix(name, what string) string { return "[" + name + " " + d.where + what + "] " }
@@ -113,6 +127,15 @@ func (o *Deciding) link(l *Link, tool string, draw func(direction string) effect
 		return stage(d, seen)
 	})
 	return nil
+}
+
+// steer lets what is drawn be changed, but not what is repeated.
+func (o *Deciding) steer(l *Link, now scenario.State, what string) {
+	if o.Repeat == "" {
+		o.directed.steer(l, now, what)
+		return
+	}
+	l.Up.knobs.refuses, l.Down.knobs.refuses = "it does what "+o.Repeat+" says", "it does what "+o.Repeat+" says"
 }
 
 func (o *Deciding) loadRepeats(tool string) (map[string]*record.Repeat, error) {

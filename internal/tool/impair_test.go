@@ -219,8 +219,8 @@ func TestImpairmentLinks(t *testing.T) {
 			if err := tool.Link(l); err != nil {
 				t.Fatal(err)
 			}
-			if l.random != row.random {
-				t.Errorf("it draws random numbers: %v, want %v", l.random, row.random)
+			if l.random.Load() != row.random {
+				t.Errorf("it draws random numbers: %v, want %v", l.random.Load(), row.random)
 			}
 			if _, ok := l.Downlink.(*effects.Delay); !ok {
 				t.Errorf("the downlink is a %T", l.Downlink)

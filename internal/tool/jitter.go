@@ -5,6 +5,7 @@ import (
 
 	"gomahi/effects"
 	"gomahi/internal/cli"
+	"gomahi/scenario"
 )
 
 // Jitter is gm-jitter.
@@ -54,10 +55,14 @@ func (o *Jitter) Link(l *Link) error {
 		}
 		shape = effects.Empirical(numbers)
 	}
-	return o.link(l, "gm-jitter", func(direction string) effects.Decider { return effects.NewSpread(o.spread, shape, l.Random(direction)) },
+	err := o.link(l, "gm-jitter", func(direction string) effects.Decider { return effects.NewSpread(o.spread, shape, l.Random(direction)) },
 		func(d effects.Decider, _ effects.Observer) effects.Stage {
 			return effects.NewJitter(d, o.Order == "keep")
 		})
+	if err == nil {
+		o.steer(l, scenario.State{Jitter: o.spread}, "jitter")
+	}
+	return err
 }
 
 func (o *Jitter) Prefix() string { return o.prefix("jitter", " "+milliseconds(o.spread)+" ms") }

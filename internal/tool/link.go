@@ -13,6 +13,7 @@ import (
 	"gomahi/effects/record"
 	"gomahi/internal/cli"
 	"gomahi/meter"
+	"gomahi/scenario"
 	"gomahi/trace"
 )
 
@@ -139,16 +140,21 @@ func (o *LinkTool) Link(l *Link) error {
 	}
 	for i, d := range []*direction{&o.up, &o.down} {
 		drops := [...]effects.Observer{l.UpDrops, l.DownDrops}[i]
-		seen, beyond := effects.LinkObserver(watched{effects.Unobserved{}, drops}), drops
+		seen, beyond, tell := effects.LinkObserver(watched{effects.Unobserved{}, drops}), drops, func(scenario.Change) {}
 		capacity := record.Capacity{Schedule: d.schedule, Once: o.Once, Rate: d.rate, Overhead: d.overhead(), Size: effects.Opportunity}
 		if r := o.recorder(l, d.name, d.source, d.queue.String(), capacity, out); r != nil {
-			seen, beyond = watched{r, drops}, both{r.Beyond(), drops}
+			seen, beyond, tell = watched{r, drops}, both{r.Beyond(), drops}, r.Change
 		}
 		m := [...]*measures{&l.Up, &l.Down}[i]
 		d.ask(m)
-		m.counter, m.capacity = meter.NewCounter(d.overhead()), d.capacity(o.Once)
+		m.counter = meter.NewCounter(d.overhead())
 		m.pace = &pace{LinkObserver: seen, counter: m.counter}
-		stage := d.stage(l, o.Once, m.pace, beyond)
+		carried := newCapacity(d.capacity(o.Once))
+		m.capacity = carried.until
+		stage := d.stage(l, m, o.Once, beyond, func(c scenario.Change) {
+			tell(c)
+			carried.change(c, d.schedule == nil)
+		})
 		if i == 0 {
 			l.Uplink = stage
 		} else {
@@ -161,7 +167,7 @@ func (o *LinkTool) Link(l *Link) error {
 // capacity is how many bytes could pass until a time.
 func (d *direction) capacity(once bool) func(time.Duration) uint64 {
 	if d.schedule == nil {
-		return func(t time.Duration) uint64 { return uint64(float64(d.rate) / 8 * t.Seconds()) }
+		return capacityOf(d.rate)
 	}
 	return func(t time.Duration) uint64 {
 		n, laps := d.schedule.Len(), t/d.schedule.Period()
@@ -194,30 +200,46 @@ func (d *direction) overhead() int {
 	return effects.Overhead
 }
 
-// stage is a direction in the order of a real path: queue and rate, then loss, then propagation delay.
-func (d *direction) stage(l *Link, once bool, seen effects.LinkObserver, beyond effects.Observer) effects.Stage {
+// stage is a direction in the order of a real path: queue and rate, then loss, then propagation delay. If it is changed, tell is
+// told.
+func (d *direction) stage(l *Link, m *measures, once bool, beyond effects.Observer, tell func(scenario.Change)) effects.Stage {
+	seen := m.pace
 	c := queue.Config{Overhead: d.overhead(), Rate: float64(d.rate), Seen: seen}
 	if d.queue.Draws() {
 		c.Random = l.Random(d.name + " queue")
 	}
-	var link effects.Stage
-	if d.schedule == nil {
-		link = effects.NewRated(d.rate, d.queue.New(c), seen)
-	} else {
+	if d.schedule != nil {
 		c.Rate = d.schedule.Mean() * effects.Opportunity / (effects.Opportunity - effects.Overhead)
-		link = effects.NewTraced(d.schedule, once, d.queue.New(c), seen)
 	}
-	chain := effects.Chain{link}
+	q := d.queue.New(c)
+	var link effects.Bottleneck
+	if d.schedule == nil {
+		link = effects.NewRated(d.rate, q, seen)
+	} else {
+		link = effects.NewTraced(d.schedule, once, q, seen)
+	}
+	limits := func(s scenario.State) (packets, bytes int) { // in time they are those of the rate of that moment
+		if d.schedule == nil {
+			c.Rate = float64(s.Rate)
+		}
+		if s.Queue.Unit == "" {
+			return d.queue.Limits(c)
+		}
+		s.Rate = int64(c.Rate)
+		return s.Limits()
+	}
+	now := scenario.State{Rate: d.rate, Delay: d.delay, Loss: d.loss}
+	o := effects.WayOptions{Link: link, Queue: q, Limits: limits, Random: l.later(d.name), Seen: seen, Lost: beyond}
 	if d.loss > 0 {
-		chain = append(chain, effects.NewLoss(d.loss, l.Random(d.name), beyond))
+		l.random.Store(true)
 	}
-	if d.delay > 0 {
-		chain = append(chain, effects.NewDelay(d.delay))
+	w := effects.NewWay(now, o)
+	m.steer(w, now, "rate", "delay", "loss", "queue.packets", "queue.bytes", "queue.ms")
+	m.knobs.links, m.knobs.queue, m.knobs.tell = true, d.queue.String(), tell
+	if d.schedule != nil {
+		m.knobs.trace = d.source
 	}
-	if len(chain) == 1 {
-		return link
-	}
-	return chain
+	return w
 }
 
 func (o *LinkTool) Prefix() string { return "[link] " }

@@ -3,6 +3,7 @@ package tool
 import (
 	"gomahi/effects"
 	"gomahi/internal/cli"
+	"gomahi/scenario"
 )
 
 // Loss is gm-loss.
@@ -43,10 +44,14 @@ func (o *Loss) Link(l *Link) error {
 	if o.down {
 		l.Down.ask(askedLoss, o.rate)
 	}
-	return o.link(l, "gm-loss", func(direction string) effects.Decider { return effects.NewChance(o.rate, 0, l.Random(direction)) },
+	err := o.link(l, "gm-loss", func(direction string) effects.Decider { return effects.NewChance(o.rate, 0, l.Random(direction)) },
 		func(d effects.Decider, seen effects.Observer) effects.Stage {
 			return effects.NewDecidedLoss(d, lossReason, seen)
 		})
+	if err == nil {
+		o.steer(l, scenario.State{Loss: o.rate}, "loss")
+	}
+	return err
 }
 
 func (o *Loss) Prefix() string {

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -97,7 +98,7 @@ func TestLinkMeter(t *testing.T) {
 			if err := tool.Link(l); err != nil {
 				t.Fatal(err)
 			}
-			s := newStage(tool, l, nil, command, up, down)
+			s := newStage(tool, l, nil, command, up, down, new(atomic.Pointer[func()]))
 			s.count()
 			var pool packet.Pool
 			const sent = 2000 // over a second, twice what the link carries
@@ -206,14 +207,14 @@ func TestRemote(t *testing.T) {
 func TestGuests(t *testing.T) {
 	outer, toOuter := served(t)
 	_, inner := served(t)
-	if err := toOuter.Post("/v1/guests", guest{inner.Path}); err != nil {
+	if err := toOuter.Post("/v1/guests", guest{inner.Path}, nil); err != nil {
 		t.Fatal(err)
 	}
 	graphs := outer.guests.graphs()
 	if len(graphs) != 2 {
 		t.Fatalf("%d graphs", len(graphs))
 	}
-	if err := toOuter.Post("/v1/guests", guest{"/nowhere"}); err == nil {
+	if err := toOuter.Post("/v1/guests", guest{"/nowhere"}, nil); err == nil {
 		t.Error("a guest that is not there was welcome")
 	}
 	os.Remove(inner.Path)

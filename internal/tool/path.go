@@ -90,9 +90,13 @@ func (o *Path) load() (up, down []scenario.Change, err error) {
 		s.Downlink = d.Downlink
 	}
 	if o.Loop && len(s.Uplink) == 1 && len(s.Downlink) == 1 {
-		return nil, nil, cli.Usagef("leave out --loop: the row holds for good", "%s has but one row", o.source)
+		return nil, nil, oneRow(o.source)
 	}
 	return s.Uplink, s.Downlink, nil
+}
+
+func oneRow(file string) error {
+	return cli.Usagef("leave out --loop: the row holds for good", "%s has but one row", file)
 }
 
 func (o *Path) inputs() []string {
@@ -152,14 +156,8 @@ func (o *Path) stage(l *Link, name, source string, rows []scenario.Change, clock
 	out map[string]*output) effects.Stage {
 	first := rows[0]
 	options := effects.PathOptions{Resize: o.Resize == "always", Pause: o.pause, Shift: o.ReconfigurationMode == "all", Beyond: drops}
-	for _, c := range rows {
-		if c.Loss > 0 && options.LossFrom == nil {
-			options.LossFrom = l.Random(name)
-		}
-		if c.Jitter > 0 && options.JitterFrom == nil {
-			options.JitterFrom = l.Random(name + " jitter")
-		}
-	}
+	options.LossFrom, options.JitterFrom = l.later(name), l.later(name+" jitter")
+	l.draws(rows)
 	var p *effects.Path
 	l.Finish = append(l.Finish, func(at time.Duration) error { // before the recorder's
 		p.Advance(at)
@@ -174,7 +172,18 @@ func (o *Path) stage(l *Link, name, source string, rows []scenario.Change, clock
 	m.pace = &pace{LinkObserver: seen, counter: m.counter}
 	options.Seen = changing{m.pace, tell}
 	p = effects.NewPath(scenario.Play(rows, o.Interpolate, o.Loop), clock, options)
+	m.steer(p, first.State, "delay", "rate", "loss", "jitter", "queue.packets", "queue.bytes", "queue.ms", "queue.bdp")
+	m.knobs.holds, m.knobs.play, m.knobs.buffer = p.Holds, p.Play, o.buffer
 	return p
+}
+
+// draws notes whether any of the rows takes random numbers.
+func (l *Link) draws(rows []scenario.Change) {
+	for _, c := range rows {
+		if c.Loss > 0 || c.Jitter > 0 {
+			l.random.Store(true)
+		}
+	}
 }
 
 // changing is an observer of a path.

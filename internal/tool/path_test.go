@@ -129,8 +129,8 @@ func TestPathStages(t *testing.T) {
 			if err := tool.Link(l); err != nil {
 				t.Fatal(err)
 			}
-			if l.random != row.random {
-				t.Errorf("it draws random numbers: %v", l.random)
+			if l.random.Load() != row.random {
+				t.Errorf("it draws random numbers: %v", l.random.Load())
 			}
 			if d := cmp.Diff(departures(row.want), departures(l.Uplink)); d != "" {
 				t.Errorf("(-want +got):\n%s", d)

@@ -83,6 +83,7 @@ type measures struct {
 	asked    map[string]float64
 	pace     *pace
 	changes  []report.Change
+	knobs    knobs
 	counter  *meter.Counter             // of the meters
 	capacity func(time.Duration) uint64 // bytes that could pass until a time; nil where that means nothing
 }
@@ -126,7 +127,7 @@ func makeReport(l *Link, sum shell.Summary, status unix.WaitStatus, up, down *ta
 		Start: l.Start, End: l.Start.Add(time.Since(l.Start)), // whatever the clock was set to meanwhile
 		Status: status.ExitStatus(), Untranslated: sum.Untranslated,
 		Uplink: l.Up.report(&sum.Uplink, up), Downlink: l.Down.report(&sum.Downlink, down)}
-	if l.random {
+	if l.random.Load() {
 		r.Seed = &l.Seed
 	}
 	if l.began != nil {

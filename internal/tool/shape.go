@@ -4,6 +4,7 @@ import (
 	"gomahi/effects"
 	"gomahi/effects/queue"
 	"gomahi/internal/cli"
+	"gomahi/scenario"
 	"gomahi/trace"
 )
 
@@ -90,6 +91,24 @@ func (o *Shape) Link(l *Link) error {
 		}
 		return effects.NewShape(o.rate, o.Burst, o.peak, o.queue.New(c), seen)
 	})
+	takes := []string{"rate", "queue.packets", "queue.bytes", "queue.ms"}
+	if o.Police {
+		takes = takes[:1]
+	}
+	for _, m := range o.directed.steer(l, scenario.State{Rate: o.rate}, takes...) {
+		m.knobs.links = true
+		m.knobs.check = o.belowPeak
+		if !o.Police {
+			m.knobs.queue = o.queue.String()
+		}
+	}
+	return nil
+}
+
+func (o *Shape) belowPeak(s scenario.State) error {
+	if o.peak > 0 && s.Rate >= o.peak {
+		return cli.Usagef("it is the rate within a burst", "peak rate %q is not above the rate %s", o.Peak, trace.Rate(float64(s.Rate)))
+	}
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -18,10 +19,12 @@ import (
 	"gomahi/shell"
 )
 
-// Variables that tools leave to those within them: the sockets of the outermost one, and of the one that draws.
+// Variables that tools leave to those within them: the sockets of the outermost one, of the one that draws, and of
+// the innermost.
 const (
-	runVar   = "GM_RUN"
-	meterVar = "GM_METER"
+	runVar    = "GM_RUN"
+	meterVar  = "GM_METER"
+	withinVar = "GM_WITHIN"
 )
 
 // stage is what others can see of a running tool: what GET /v1/stage answers.
@@ -29,13 +32,15 @@ type stage struct {
 	Tool    string        `json:"tool"`
 	Title   string        `json:"title"` // the tool and its own arguments
 	PID     int           `json:"pid"`
-	Run     string        `json:"run"` // the socket of the outermost tool around it, or its own
+	Run     string        `json:"run"`    // the socket of the outermost tool around it, or its own
+	Within  string        `json:"within"` // that of the one right around it, if there is one
 	Command []string      `json:"command"`
 	Since   time.Duration `json:"since_ns"` // CLOCK_MONOTONIC
 	Linked  bool          `json:"linked"`   // arrivals and departures differ
 	Graphs  []shown       `json:"graphs"`
 
 	up, down *meter.Direction
+	steering *steering
 	guests   guests
 }
 
@@ -51,8 +56,8 @@ var (
 	delays = []shown{{"uplink", meter.Delay}, {"downlink", meter.Delay}}
 )
 
-// newStage counts what the stages of a link do, once somebody wants to know.
-func newStage(t Tool, l *Link, own, command []string, up, down *tally) *stage {
+// newStage makes the stages of a link ones that can be changed, and counts what they do, once somebody wants to know.
+func newStage(t Tool, l *Link, own, command []string, up, down *tally, rouse *atomic.Pointer[func()]) *stage {
 	name := t.Grammar().Name
 	s := &stage{Tool: name, Title: strings.Join(append([]string{name}, own...), " "), PID: os.Getpid(), Command: command,
 		Since: meter.Clock() - time.Since(l.Start), Linked: true, Graphs: rates}
@@ -61,6 +66,9 @@ func newStage(t Tool, l *Link, own, command []string, up, down *tally) *stage {
 	}); ok {
 		s.Graphs, s.Linked = d.shows()
 	}
+	uplink, downlink := newHelm(l.Uplink, &l.Up, up), newHelm(l.Downlink, &l.Down, down)
+	l.Uplink, l.Downlink = uplink, downlink
+	s.steering = newSteering(name, l, uplink, downlink, rouse)
 	s.up = direct(&l.Up, &l.Uplink, up, s.Since)
 	s.down = direct(&l.Down, &l.Downlink, down, s.Since)
 	return s
@@ -108,12 +116,16 @@ const mostColumns = 10_000
 // serve answers at the tool's socket.
 func (s *stage) serve(c *control.Server) {
 	s.Run = c.Path
-	if outer := os.Getenv(runVar); outer != "" {
-		if _, err := os.Stat(outer); err == nil {
-			s.Run = outer
+	for variable, to := range map[string]*string{runVar: &s.Run, withinVar: &s.Within} {
+		if outer := os.Getenv(variable); outer != "" {
+			if _, err := os.Stat(outer); err == nil {
+				*to = outer
+			}
 		}
 	}
 	os.Setenv(runVar, s.Run)
+	os.Setenv(withinVar, c.Path)
+	s.steering.serve(c, s.Title)
 	c.Handle("GET /v1/stage", func(*control.Request) (any, error) { return s, nil })
 	c.Handle("GET /v1/columns", func(r *control.Request) (any, error) {
 		q := r.Query

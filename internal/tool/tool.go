@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -46,16 +47,19 @@ type Link struct {
 	Up, Down           measures
 	Warn               func(string) // tells the user what is amiss though the command will run
 	Stderr             io.Writer
-	Finish             []func(time.Duration) error // to be called at the end, with the time that it was
-	random             bool
+	Finish             []func(time.Duration) error  // to be called at the end, with the time that it was
+	random             atomic.Bool                  // numbers are drawn
 	began              func() (time.Duration, bool) // when the scenario began, of tools that play one
 }
 
 // Random is a direction's own stream of the seed: "uplink", "downlink", or a name for what both share.
 func (l *Link) Random(stream string) *rand.Rand {
-	l.random = true
-	return effects.Random(l.Seed, stream)
+	l.random.Store(true)
+	return l.later(stream)
 }
+
+// later is Random of what draws nothing until it is changed.
+func (l *Link) later(stream string) *rand.Rand { return effects.Random(l.Seed, stream) }
 
 // Common are the options of every container tool.
 type Common struct {

@@ -38,7 +38,7 @@ var usages = map[string]string{
 }
 
 // fill splits a command line, whose first word is the tool, and makes the tool of it as Main does.
-func fill(t *testing.T, line string) (tool Tool, command []string) {
+func fill(t testing.TB, line string) (tool Tool, command []string) {
 	t.Helper()
 	f := strings.Fields(line)
 	tool = tools[f[0]]()
@@ -382,8 +382,8 @@ func TestLinks(t *testing.T) {
 			if err := tool.Link(l); err != nil {
 				t.Fatal(err)
 			}
-			if l.random != row.random {
-				t.Errorf("it draws random numbers: %v, want %v", l.random, row.random)
+			if l.random.Load() != row.random {
+				t.Errorf("it draws random numbers: %v, want %v", l.random.Load(), row.random)
 			}
 			for _, d := range []struct {
 				name  string
