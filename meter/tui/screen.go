@@ -124,6 +124,7 @@ func (s *Screen) engage() (err error) {
 	}
 	s.plainKeys()
 	s.view = newView(s.screen.Colors(), s.Layout, s.Share)
+	s.view.theme.coarse = strings.HasPrefix(os.Getenv("TERM"), "linux")
 	s.view.show(s.Graphs())
 	s.input.key = s.key
 	signal.Notify(s.winch, unix.SIGWINCH)
@@ -146,8 +147,13 @@ func (s *Screen) engage() (err error) {
 }
 
 // fallbacks are for locales without UTF-8.
-var fallbacks = map[rune]string{'▁': ".", '▂': ".", '▃': ".", '▄': ":", '▅': ":", '▆': ":", '▇': "#", '█': "#", '░': ":",
-	'▔': "-", '─': "-", '│': "|", '×': "x", '↑': "^", '↓': "v"}
+var fallbacks = func() map[rune]string {
+	all := map[rune]string{'▀': "'", '▄': ".", '█': "#", '░': ":", '│': "|", '×': "x", '↑': "^", '↓': "v", '…': "~"}
+	for dots := 1; dots < 256; dots++ {
+		all[brailleStart+rune(dots)] = ascii(uint8(dots))
+	}
+	return all
+}()
 
 // plainKeys takes back what tcell has asked the terminal for: keys are to come as a program that asks for nothing has them.
 func (s *Screen) plainKeys() {

@@ -4,6 +4,7 @@ package tui
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gdamore/tcell/v2"
@@ -100,6 +101,8 @@ var helpText = []string{
 	"y    linear or logarithmic",
 	"s    save the graphs as a picture (SVG)",
 	"Ctrl-G sends Ctrl-G to the command",
+	"",
+	"Where there is little room: now/mean/peak",
 	"? h  this help; any key ends it",
 }
 
@@ -164,22 +167,41 @@ func (v *view) bar(s tcell.Screen, a area) {
 	hint := "Ctrl-G ? for help "
 	switch {
 	case v.prefix:
-		text, hint = " Ctrl-G: l layout  z zoom  p pause  - + time  y log  s save  ? help", ""
+		text, hint = " l layout  z zoom  p pause  - + time  y log  s save  PgUp output  ? help", ""
 	case v.said != "":
 		text, hint = " "+v.said, ""
 	case v.alone:
 		hint = "q quits, ? for help "
-	default:
-		for _, g := range v.graphs {
-			if g.Linked && g.What == meter.Rate && a.w >= 100 {
-				text += "   █ out  ─ in  ░ capacity  × drops"
-				break
-			}
-		}
 	}
 	end := put(s, a.x, a.y, a.w, text, v.theme.bar)
-	if at := a.x + a.w - len(hint); at > end {
+	at := a.x + a.w - len(hint)
+	if at > end {
 		put(s, at, a.y, len(hint), hint, v.theme.bar)
+	}
+	if hint != "" && slices.ContainsFunc(v.graphs, (*graph).drops) {
+		v.legend(s, area{end + 2, a.y, at - end - 3, 1})
+	}
+}
+
+// legend says what is what in graphs of links, if there is room for it, in colours that are not the bar's.
+func (v *view) legend(s tcell.Screen, a area) {
+	t := &v.theme
+	x := 0
+	words := []struct {
+		text string
+		look tcell.Style
+	}{{" " + strings.Repeat(t.glyph(0xff, false), 2), t.uplink}, {strings.Repeat(t.glyph(0xff, false), 2), t.downlink}, {" out  ", t.text},
+		{strings.Repeat(t.glyph(braille[0][2]|braille[1][2], false), 2), t.arrivals}, {" in  ", t.text},
+		{strings.Repeat(t.glyph(0x6a, true), 2), t.capacity}, {" capacity  ", t.text}, {"×", t.drops}, {" dropped ", t.text}}
+	for _, w := range words {
+		x += length(w.text)
+	}
+	if x > a.w {
+		return
+	}
+	x = a.x
+	for _, w := range words {
+		x = put(s, x, a.y, length(w.text), w.text, w.look)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gdamore/tcell/v2"
 	"github.com/google/go-cmp/cmp"
@@ -304,8 +305,8 @@ func TestAxis(t *testing.T) {
 		{meter.Delay, 0, false, 1e-6, "us", "0.5"},
 	} {
 		a := axisFor(row.what, row.peak, row.log)
-		if math.Abs(a.top/row.top-1) > 1e-9 || a.name != row.unit || a.label(row.what, 0.5) != row.mid {
-			t.Errorf("%+v: top %g %s, middle %s", row, a.top, a.name, a.label(row.what, 0.5))
+		if math.Abs(a.top/row.top-1) > 1e-9 || a.name != row.unit || a.label(row.what, 0.5, true) != row.mid {
+			t.Errorf("%+v: top %g %s, middle %s", row, a.top, a.name, a.label(row.what, 0.5, true))
 		}
 	}
 	a := axisFor(meter.Rate, 15e6, false)
@@ -319,6 +320,64 @@ func TestAxis(t *testing.T) {
 	}
 	if got := axisFor(meter.Rate, 1e8, true).level(1e6, 80); got != 40 {
 		t.Errorf("a hundredth is at %d of 80 on a logarithmic scale, want 40", got)
+	}
+}
+
+// As time goes on, a column moves by half a cell, and its dots stay what they are; marks of drops keep their distances.
+func TestScrolling(t *testing.T) {
+	const w, h = 40, 12
+	s := simulated(t, w, h)
+	g := newGraph(four(12e6)[0])
+	th := themeFor(256)
+	width := 60 * second / (perCell * (w - labels))
+	width = (width + meter.Bin - 1).Truncate(meter.Bin)
+	// The dots of each column, from the bottom, and where the marks are.
+	look := func(now time.Duration) (columns []string, marks []int) {
+		s.Clear()
+		g.draw(s, area{0, 0, w, h}, &th, window{60 * second, now}, false)
+		for x := labels; x < w; x++ {
+			for k := range perCell {
+				dots := ""
+				for y := h - 2; y >= 3; y-- {
+					text, _, _ := s.Get(x, y)
+					r, _ := utf8.DecodeRuneInString(text)
+					for _, bit := range braille[k] {
+						dots += map[bool]string{true: "#", false: "."}[r > brailleStart && uint8(r-brailleStart)&bit != 0]
+					}
+				}
+				columns = append(columns, dots)
+			}
+			if text, _, _ := s.Get(x, 2); text == "×" {
+				marks = append(marks, x)
+			}
+		}
+		return columns, marks
+	}
+	now := (until - 5*second).Truncate(width) - 1 // a column has just ended
+	before, marks := look(now)
+	if !strings.Contains(strings.Join(before, ""), "#") || len(marks) < 3 {
+		t.Fatalf("there is nothing to see: %q, marks at %v", before, marks)
+	}
+	first := g.first
+	for range 7 {
+		now += width
+		columns, later := look(now)
+		if first++; g.first != first {
+			t.Fatalf("the first column is %d, want %d", g.first, first)
+		}
+		// A line and the capacity give way to what else is in their cell: only what is filled is the same to the dot.
+		for i := range columns[:len(columns)-2] {
+			if a, b := strings.Index(before[i+1]+".", "."), strings.Index(columns[i]+".", "."); a != b {
+				t.Fatalf("column %d had %d dots, and has %d:\n%s\n%s", first+int64(i), a, b, before[i+1], columns[i])
+			}
+		}
+		shift := marks[len(marks)-1] - later[len(later)-1]
+		for i := range later {
+			if k := len(marks) - len(later) + i; k >= 0 && marks[k]-later[i] != shift {
+				t.Errorf("marks were at %v, and are at %v", marks, later)
+			}
+		}
+		before, marks = columns, later
 	}
 }
 
