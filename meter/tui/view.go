@@ -27,6 +27,7 @@ type view struct {
 	paused time.Duration // since when; 0 if not
 	help   bool
 	prefix bool   // the next key is ours
+	back   int    // by how many lines the command's output is scrolled back
 	alone  bool   // there is no command
 	said   string // on the bar, until the next key
 }
@@ -100,10 +101,11 @@ var helpText = []string{
 	"- +  the time shown: 10 s to 10 min",
 	"y    linear or logarithmic",
 	"s    save the graphs as a picture (SVG)",
-	"Ctrl-G sends Ctrl-G to the command",
-	"",
-	"Where there is little room: now/mean/peak",
+	"Page Up: what the command wrote before; then Page Down, the wheel",
+	"Ctrl-G: Ctrl-G for the command",
 	"? h  this help; any key ends it",
+	"",
+	"Graphs with little room say now/mean/peak.",
 }
 
 // draw draws all but the command, and returns where that has its place.
@@ -164,10 +166,13 @@ func (v *view) bar(s tcell.Screen, a area) {
 	if v.paused != 0 {
 		text += "  PAUSED"
 	}
+	if v.back > 0 {
+		text += fmt.Sprintf("  OUTPUT OF %d LINES BEFORE", v.back)
+	}
 	hint := "Ctrl-G ? for help "
 	switch {
 	case v.prefix:
-		text, hint = " l layout  z zoom  p pause  - + time  y log  s save  PgUp output  ? help", ""
+		text, hint = " l layout  z zoom  p pause  - + time  y log  s save  PgUp earlier output  ? help", ""
 	case v.said != "":
 		text, hint = " "+v.said, ""
 	case v.alone:
