@@ -40,10 +40,12 @@ type Screen struct {
 
 	pane          *pane // nil if there is no command
 	place         area  // the pane's
+	shown         shown // of it
 	master, slave *os.File
 	to            *queue
 	output        chan []byte
 	spent         chan []byte
+	written       uint64                // bytes of it
 	modes         map[ansi.DECMode]bool // that the user's terminal is in
 	title         string
 	input         input
@@ -252,8 +254,17 @@ func (s *Screen) run() {
 	}
 }
 
+// shown is what the picture of the pane depends on, beside what the command writes.
+type shown struct {
+	written uint64 // how much that is
+	place   area
+	back    int
+	help    bool // covers it
+}
+
 // take has the pane take what the command has written.
 func (s *Screen) take(b []byte) {
+	s.written += uint64(len(b))
 	s.guard.Write(b)
 	s.pane.Write(b)
 	s.spent <- b
@@ -275,13 +286,18 @@ func (s *Screen) draw() {
 			s.place = place
 			s.sized()
 		}
-		s.pane.draw(s.screen, place)
+		now := shown{s.written, place, s.pane.back, s.view.help}
+		if now != s.shown || s.view.help {
+			s.pane.draw(s.screen, place)
+			s.shown = now
+		}
 		if s.view.help {
 			w, h := s.screen.Size()
 			s.view.drawHelp(s.screen, area{0, 0, w, h})
 		}
 	} else {
 		s.screen.HideCursor()
+		s.shown = shown{}
 	}
 	if s.pane.title != s.title {
 		s.title = s.pane.title
