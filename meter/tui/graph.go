@@ -182,6 +182,9 @@ func (g *graph) head(s tcell.Screen, a area, t *theme, f figures) int {
 	if a.h >= twoRows && length(arrow+direction+what+g.Title+" "+full+lost) > a.w {
 		x := put(a.x, a.y, a.w, arrow+direction+what, style)
 		put(x, a.y, a.x+a.w-x, cut(g.Title, a.x+a.w-x), t.faint)
+		if length(full+lost) > a.w {
+			lost = many
+		}
 		x = put(a.x, a.y+1, a.w, cut(full, a.w), t.text)
 		put(x, a.y+1, a.x+a.w-x, lost, t.drops)
 		return 2

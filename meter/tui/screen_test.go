@@ -120,7 +120,7 @@ func startDrawing(t *testing.T, end string) (*terminal, unix.Termios) {
 		t.Fatal(err)
 	}
 	y := &terminal{File: master, slave: slave, seen: make(chan []byte, 10000), cmd: &exec.Cmd{Path: "/proc/self/exe", Args: os.Args[:1],
-		Env: append(os.Environ(), "GOMAHI_TEST_DRAWING="+end, "XDG_RUNTIME_DIR="+runtimeDir(t), "TERM=xterm-256color", "LANG=C.UTF-8", "LC_ALL=C.UTF-8"), Stdin: slave, Stdout: slave, Stderr: slave,
+		Env: append(os.Environ(), "GOMAHI_TEST_DRAWING="+end, "XDG_RUNTIME_DIR="+testutil.SocketDir(t), "TERM=xterm-256color", "LANG=C.UTF-8", "LC_ALL=C.UTF-8"), Stdin: slave, Stdout: slave, Stderr: slave,
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true, Setctty: true}}}
 	if err := y.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -141,16 +141,6 @@ func startDrawing(t *testing.T, end string) (*terminal, unix.Termios) {
 		}
 	}()
 	return y, *before
-}
-
-// runtimeDir is a directory whose name leaves room for sockets.
-func runtimeDir(t *testing.T) string {
-	dir, err := os.MkdirTemp("", "gm")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	return dir
 }
 
 // expect shows what has come so far to a pane of its own, as a person would see it, until that has a text.

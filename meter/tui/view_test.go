@@ -381,6 +381,29 @@ func TestScrolling(t *testing.T) {
 	}
 }
 
+// Where there is no braille, what comes closest.
+func TestGlyphs(t *testing.T) {
+	for _, row := range []struct {
+		name           string
+		dots           uint8
+		pattern        bool
+		braille, halfs string
+		letter         string
+	}{
+		{"nothing", 0, false, " ", " ", " "},
+		{"full", 0xff, false, "⣿", "█", "#"},
+		{"the lowest left", braille[0][0], false, "⡀", "▄", "."},
+		{"the highest right", braille[1][3], false, "⠈", "▀", "."},
+		{"the lower half", 0xe4, false, "⣤", "▄", ":"},
+		{"capacity", 0x6a, true, "⡪", "░", ":"},
+	} {
+		fine, rough := theme{}, theme{coarse: true}
+		if a, b, c := fine.glyph(row.dots, row.pattern), rough.glyph(row.dots, row.pattern), ascii(row.dots); a != row.braille || b != row.halfs || c != row.letter {
+			t.Errorf("%s: %q, %q, %q", row.name, a, b, c)
+		}
+	}
+}
+
 // The figures are those of what is shown.
 func TestFigures(t *testing.T) {
 	step := scripted(func(ms int64) meter.Sum {
