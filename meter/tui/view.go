@@ -60,6 +60,9 @@ func (v *view) key(k byte, now time.Duration) (save, quit bool) {
 		v.help = false
 		return false, false
 	}
+	if v.alone && (k == 'l' || k == '<' || k == ',' || k == '>' || k == '.') {
+		return false, false // there is nothing beside the graphs
+	}
 	i := slices.Index(spans, v.span)
 	switch k {
 	case 'l':
@@ -92,20 +95,33 @@ func (v *view) key(k byte, now time.Duration) (save, quit bool) {
 	return false, false
 }
 
-var helpText = []string{
-	"Ctrl-G, then",
-	"l    where the graphs are: top, bottom, left, right, full",
-	"< >  less or more room for them",
-	"z    one graph alone, the next, and all again",
-	"p    pause, and go on",
-	"- +  the time shown: 10 s to 10 min",
-	"y    linear or logarithmic",
-	"s    save the graphs as a picture (SVG)",
-	"Page Up: what the command wrote before; then Page Down, the wheel",
-	"Ctrl-G: Ctrl-G for the command",
-	"? h  this help; any key ends it",
-	"",
-	"Graphs with little room say now/mean/peak.",
+// helpLines say what the keys do; those of the command are left out where there is none.
+func (v *view) helpLines() (lines []string) {
+	for _, l := range []struct {
+		text           string
+		command, alone bool // only there
+	}{
+		{"Ctrl-G, then", true, false},
+		{"l    where the graphs are: top, bottom, left, right, full", true, false},
+		{"< >  less or more room for them", true, false},
+		{"z    one graph alone, the next, and all again", false, false},
+		{"p    pause, and go on", false, false},
+		{"- +  the time shown: 10 s to 10 min", false, false},
+		{"y    linear or logarithmic", false, false},
+		{"s    save the graphs as a picture (SVG)", false, false},
+		{"Page Up: what the command wrote before; then Page Down, the wheel", true, false},
+		{"Ctrl-G: Ctrl-G for the command", true, false},
+		{"q    end, as Ctrl-C does", false, true},
+		{"? h  this help; any key ends it", false, false},
+		{"", false, false},
+		{"Graphs with little room say now/mean/peak.", false, false},
+	} {
+		if l.command && v.alone || l.alone && !v.alone {
+			continue
+		}
+		lines = append(lines, l.text)
+	}
+	return lines
 }
 
 // draw draws all but the command, and returns where that has its place.
@@ -211,18 +227,18 @@ func (v *view) legend(s tcell.Screen, a area) {
 }
 
 func (v *view) drawHelp(s tcell.Screen, a area) {
-	w := 0
-	for _, l := range helpText {
+	text, w := v.helpLines(), 0
+	for _, l := range text {
 		w = max(w, len(l)+4)
 	}
 	w = min(w, a.w)
-	box := area{(a.w - w) / 2, max(0, (a.h-len(helpText)-2)/2), w, min(len(helpText)+2, a.h)}
+	box := area{(a.w - w) / 2, max(0, (a.h-len(text)-2)/2), w, min(len(text)+2, a.h)}
 	for y := range box.h {
 		for x := range box.w {
 			s.Put(box.x+x, box.y+y, " ", v.theme.bar)
 		}
-		if y > 0 && y <= len(helpText) {
-			put(s, box.x+2, box.y+y, box.w-2, helpText[y-1], v.theme.bar)
+		if y > 0 && y <= len(text) {
+			put(s, box.x+2, box.y+y, box.w-2, text[y-1], v.theme.bar)
 		}
 	}
 }

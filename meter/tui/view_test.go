@@ -181,6 +181,7 @@ func TestScreens(t *testing.T) {
 		{"ten seconds", 80, 24, 256, four(12e6), func(v *view) { v.span = 10 * second }},
 		{"ten minutes", 80, 24, 256, four(12e6), func(v *view) { v.span = 600 * second }},
 		{"help", 80, 24, 256, four(12e6), func(v *view) { v.help = true }},
+		{"help without a command", 80, 24, 256, four(12e6), func(v *view) { v.help, v.alone, v.layout = true, true, "full" }},
 		{"prefix", 80, 24, 256, four(12e6), func(v *view) { v.prefix = true }},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -251,7 +252,12 @@ func TestKeys(t *testing.T) {
 	if _, quit := v.key('q', 0); quit {
 		t.Error("q quits though there is a command")
 	}
-	v.alone = true
+	v.alone, v.layout, v.share = true, "full", 40
+	v.key('l', 0)
+	v.key('>', 0)
+	if v.layout != "full" || v.share != 40 {
+		t.Errorf("%s, %d %% though there is no command", v.layout, v.share)
+	}
 	if _, quit := v.key('q', 0); !quit {
 		t.Error("q does not quit where there is no command")
 	}
