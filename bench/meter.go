@@ -29,7 +29,8 @@ func (b *bench) meter(rounds int, f *figures, client func(to, congestion string)
 		run  func(...string) (time.Duration, error)
 	}
 	for range rounds {
-		for _, c := range []way{{"gm-delay 0", []string{"gm-delay", "0"}, b.silent}, {"gm-meter", []string{"gm-meter"}, b.drawn}} {
+		for _, c := range []way{{"gm-delay 0", []string{"gm-delay", "0"}, b.silent},
+			{"gm-meter --plain", []string{"gm-meter", "--plain"}, b.silent}, {"gm-meter", []string{"gm-meter"}, b.drawn}} {
 			out, _, err := into(dir, c.run, c.tool, "", client(beyond, cubic)...)
 			if err != nil {
 				return err
@@ -65,6 +66,7 @@ func (b *bench) meter(rounds int, f *figures, client func(to, congestion string)
 	}
 	flow, rtt, cpu, mean := "one TCP flow, gm-", "RTT at p99, gm-link", "CPU in 10 s at 1 Mbit/s, gm-link", "12 Mbit/s: the meter's mean, of the log's"
 	f.judge(flow+"meter", ">= 95 % of gm-delay 0", f.median(flow+"meter") >= 0.95*f.median(flow+"delay 0"))
+	f.judge(flow+"meter --plain", ">= 98 % of gm-delay 0", f.median(flow+"meter --plain") >= 0.98*f.median(flow+"delay 0"))
 	f.judge(rtt+" --meter-all", "<= 115 % of gm-link", f.median(rtt+" --meter-all") <= 1.15*f.median(rtt))
 	f.judge(cpu+" --meter-all", "< 10 more than gm-link", f.median(cpu+" --meter-all") < 10+f.median(cpu))
 	f.judge(mean, "within 1 %", slices.Min(f.of(mean).Values) > 99 && slices.Max(f.of(mean).Values) < 101)

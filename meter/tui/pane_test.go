@@ -254,6 +254,7 @@ func FuzzPane(f *testing.F) {
 		p.resize(size(w2), size(h2))
 		p.emulator.Write(b)
 		s.Clear()
+		p.scroll(int(w))
 		p.draw(s, area{3, 2, size(w2), size(h2)})
 		s.Show()
 		cells, cw, ch := s.GetContents()
