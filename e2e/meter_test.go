@@ -134,6 +134,7 @@ func TestMeter(t *testing.T) {
 	m.expect(` log `)
 	m.keys("C-g", "l", "C-g", "l", "C-g", "l")
 	m.line("sleep 1000")
+	m.newest("sleep") // before, Ctrl-Z would be a key of the shell's
 	m.keys("C-z")
 	m.expect(`Stopped`)
 	m.line("kill %1; clear; echo ü日本 ready")

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"strconv"
-	"strings"
 	"time"
 
 	"gomahi/meter"
@@ -113,7 +112,7 @@ func (a axis) label(what string, part float64, said bool) string {
 	if u != a.unit || !said {
 		suffix = u.name
 		if what == meter.Rate {
-			suffix = strings.TrimSuffix(suffix, "bit/s")
+			suffix = suffix[:1] // k, M, G, or b
 		}
 	}
 	return strconv.FormatFloat(v/u.is, 'g', 3, 64) + suffix
