@@ -240,7 +240,8 @@ func (s *Screen) run() {
 			f()
 		case <-s.stop:
 			return
-		case <-s.events:
+		case <-s.events: // it may have another size
+			s.shown = shown{}
 		case <-soon:
 		case <-tick.C:
 			s.view.show(s.Graphs())
@@ -388,7 +389,7 @@ func (s *Screen) Suspend() {
 func (s *Screen) Resume() {
 	s.do(func() {
 		s.screen.Resume()
-		s.away = false
+		s.away, s.shown = false, shown{} // tcell has forgotten it
 		s.plainKeys()
 		s.tty.resized()
 	})

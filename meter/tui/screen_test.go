@@ -308,6 +308,7 @@ func TestSuspend(t *testing.T) {
 	y.expect(t, p, "suspended")
 	y.asBefore(t, p, before)
 	y.expect(t, p, "↓ downlink gm-meter")
+	y.expect(t, p, "15 80") // though the command has written nothing since
 	y.Write([]byte("a\rb\r"))
 	y.cmd.Wait()
 	y.expect(t, p, "ended")
