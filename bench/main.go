@@ -37,7 +37,7 @@ const cubic, bbr = "cubic", "bbr"
 func run() error {
 	rounds, only, dir := 5, "", "bench-results"
 	flag.IntVar(&rounds, "rounds", rounds, "how often each is measured")
-	flag.StringVar(&only, "only", only, "precision, scale, many, others, ratios or link")
+	flag.StringVar(&only, "only", only, "precision, meter, scale, many, others, ratios or link")
 	flag.StringVar(&dir, "o", dir, "where bench.json and the pictures go")
 	flag.Parse()
 	wants := func(part string) bool { return only == "" || only == part }
@@ -85,6 +85,7 @@ func run() error {
 		run  func() error
 	}{
 		{"precision", func() error { return b.precision(rounds, f) }}, // first what needs an idle machine
+		{"meter", func() error { return b.meter(rounds, f, client) }},
 		{"scale", func() error { return b.scale(rounds, f, client) }},
 		{"others", func() error { return b.others(rounds, f, client) }},
 		{"many", func() error { return b.many(f) }},

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -21,6 +22,7 @@ type tmux struct {
 	t      testing.TB
 	socket string
 	run    string // the directory of control sockets
+	states int    // how often it was asked for
 }
 
 func newTmux(t testing.TB, l *lab, w, h int) *tmux {
@@ -29,7 +31,7 @@ func newTmux(t testing.TB, l *lab, w, h int) *tmux {
 		testutil.Skip(t, "tmux is not installed")
 	}
 	dir := temp(t)
-	m := &tmux{t, filepath.Join(dir, "tmux"), filepath.Join(dir, "run")}
+	m := &tmux{t: t, socket: filepath.Join(dir, "tmux"), run: filepath.Join(dir, "run")}
 	if err := os.Mkdir(m.run, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -89,10 +91,10 @@ func (m *tmux) expect(pattern string) (s string) {
 // state is what a program may leave behind.
 func (m *tmux) state() string {
 	m.t.Helper()
-	m.line("clear; stty -a | cksum")
-	sum := regexp.MustCompile(`(?m)^\d+ \d+$`)
-	m.expect(`(?m)^\d+ \d+$`)
-	return sum.FindString(m.screen()) + m.say("display-message", "-p", "#{alternate_on} #{cursor_flag} #{mouse_any_flag} #{keypad_flag} #{keypad_cursor_flag}")
+	m.states++
+	m.line(fmt.Sprintf("clear; stty -a | cksum; echo that was %d", m.states))
+	s := m.expect(fmt.Sprintf(`(?m)^\d+ \d+\nthat was %d$`, m.states))
+	return regexp.MustCompile(`(?m)^\d+ \d+$`).FindString(s) + m.say("display-message", "-p", "#{alternate_on} #{cursor_flag} #{mouse_any_flag} #{keypad_flag} #{keypad_cursor_flag}")
 }
 
 // newest is the latest process of a name below the terminal.
@@ -132,6 +134,7 @@ func TestMeter(t *testing.T) {
 	m.expect(` log `)
 	m.keys("C-g", "l", "C-g", "l", "C-g", "l")
 	m.line("sleep 1000")
+	m.newest("sleep") // before, Ctrl-Z would be a key of the shell's
 	m.keys("C-z")
 	m.expect(`Stopped`)
 	m.line("kill %1; clear; echo ü日本 ready")
@@ -157,6 +160,17 @@ func TestMeter(t *testing.T) {
 	m.expect(`(?s)got hello\n\$$`)
 	m.line("gm-meter sh -c 'exit 7'; echo status $?")
 	m.expect(`(?m)^status 7$`)
+	m.line("clear; gm-meter sh -c 'seq 1 100; echo st''arted; read x'")
+	m.expect(`(?m)^started$`)
+	m.keys("C-g", "PPage")
+	m.expect(`(?s)OUTPUT OF \d+ LINES BEFORE.*\n76\n`)
+	m.line("ready")
+	if b, _ := os.ReadFile("/proc/sys/dev/tty/legacy_tiocsti"); !asUser || strings.TrimSpace(string(b)) != "0" {
+		m.line("clear; gm-meter sleep 1")
+		m.expect(`Ctrl-G`)
+		m.line("echo typed ahe''ad")
+		m.expect(`(?m)^typed ahead$`)
+	}
 	if now := m.state(); now != before {
 		t.Errorf("at the end the terminal is %q, but was %q", now, before)
 	}
@@ -172,13 +186,20 @@ func TestMeterKilled(t *testing.T) {
 		s      unix.Signal
 	}{{"gm-meter", unix.SIGTERM}, {"gm-meter", unix.SIGABRT}, {"sleep", unix.SIGKILL}, {"gm-init", unix.SIGKILL}, {"gm-meter", unix.SIGKILL}} {
 		t.Run(fmt.Sprint(row.s, " of ", row.victim), func(t *testing.T) {
-			m.line(`clear; gm-meter sh -c 'printf "\033[?1049h\033[?1003h\033[?25l"; exec sleep 1000'`)
+			m.say("clear-history")
+			m.line(`clear; gm-meter sh -c 'echo la""st words; printf "\033[?1049h\033[?1003h\033[?25l"; exec sleep 1000'`)
 			m.expect(`↑ uplink gm-meter`)
 			time.Sleep(300 * time.Millisecond)
 			unix.Kill(m.newest(row.victim), row.s)
 			eventually(t, 5*time.Second, func() error {
 				if s := m.say("display-message", "-p", "#{alternate_on}"); s != "0\n" {
 					return fmt.Errorf("still drawn:\n%s", m.screen())
+				}
+				return nil
+			})
+			eventually(t, 5*time.Second, func() error { // what Go says of an abort is long
+				if s := m.say("capture-pane", "-p", "-S", "-"); !strings.Contains("\n"+s, "\nlast words\n") {
+					return fmt.Errorf("what the command wrote is gone:\n%s", s)
 				}
 				return nil
 			})
@@ -217,6 +238,12 @@ func TestNestedMeters(t *testing.T) {
 	m.line("gm-meter --attach 1")
 	m.expect(`no tool of yours is process 1`)
 	m.line("exit")
+	eventually(t, 10*time.Second, func() error {
+		if s := m.say("display-message", "-p", "#{window_panes}"); s != "1\n" {
+			return errors.New("the other terminal is still there")
+		}
+		return nil
+	})
 	m.line("clear; exit")
 	m.expect(`(?m)^\$$`)
 }

@@ -5,14 +5,14 @@ import (
 	"os"
 
 	"gomahi/internal/tool"
+	"gomahi/meter"
 	"gomahi/meter/tui"
 )
 
 func main() {
-	if tui.IsGuard() {
-		os.Exit(tui.Guard())
-	}
-	l := new(tool.LinkTool)
-	l.DrawWith(tui.Drawer{})
-	os.Exit(tool.Main(l, os.Args[1:], os.Stdout, os.Stderr))
+	tui.Main(func(d meter.Drawer) int {
+		l := new(tool.LinkTool)
+		l.DrawWith(d)
+		return tool.Main(l, os.Args[1:], os.Stdout, os.Stderr)
+	})
 }

@@ -5,14 +5,14 @@ import (
 	"os"
 
 	"gomahi/internal/tool"
+	"gomahi/meter"
 	"gomahi/meter/tui"
 )
 
 func main() {
-	if tui.IsGuard() {
-		os.Exit(tui.Guard())
-	}
-	m := new(tool.Meter)
-	m.DrawWith(tui.Drawer{})
-	os.Exit(tool.Main(m, os.Args[1:], os.Stdout, os.Stderr))
+	tui.Main(func(d meter.Drawer) int {
+		m := new(tool.Meter)
+		m.DrawWith(d)
+		return tool.Main(m, os.Args[1:], os.Stdout, os.Stderr)
+	})
 }

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"gomahi/internal/testutil"
 )
 
 // Where the sockets are, and that nobody else can have prepared it.
@@ -262,7 +264,7 @@ func TestOtherUser(t *testing.T) {
 		return
 	}
 	if os.Geteuid() != 0 {
-		t.Skip("it takes root to be somebody else")
+		testutil.Skip(t, "it takes root to be somebody else")
 	}
 	dir := runtimeDir(t)
 	s, err := Listen("gm-test")

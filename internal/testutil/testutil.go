@@ -18,6 +18,17 @@ func Skip(t testing.TB, why string) {
 	t.Skip(why)
 }
 
+// SocketDir is a directory for a test whose name leaves room for those of sockets, as that of t.TempDir may not.
+func SocketDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "gm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
 // NeedNamespaces skips a test where network namespaces and TUN devices cannot be made.
 func NeedNamespaces(t testing.TB) {
 	t.Helper()

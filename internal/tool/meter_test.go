@@ -16,6 +16,7 @@ import (
 
 	"gomahi/effects"
 	"gomahi/internal/control"
+	"gomahi/internal/testutil"
 	"gomahi/meter"
 	"gomahi/packet"
 )
@@ -147,12 +148,7 @@ func TestCapacity(t *testing.T) {
 
 // served is a stage that counts at a socket of its own.
 func served(t testing.TB) (*stage, *control.Client) {
-	dir, err := os.MkdirTemp("", "gm")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	t.Setenv("XDG_RUNTIME_DIR", dir)
+	t.Setenv("XDG_RUNTIME_DIR", testutil.SocketDir(t))
 	t.Setenv(runVar, "")
 	os.Unsetenv(runVar)
 	since := meter.Clock() - 10*time.Second

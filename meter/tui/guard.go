@@ -9,8 +9,11 @@ import (
 	"os/exec"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"gomahi/meter"
 )
 
 // guardName is what the process is called that puts the terminal right when ours has died without doing so: of a panic in
@@ -21,12 +24,22 @@ const guardName = "gm-guard"
 const restoring = "\x1b[?2026l\x1b[?9001l\x1b[<u\x1b[>4;0m\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1004l\x1b[?1006l\x1b[?2004l" +
 	"\x1b[?1l\x1b>\x1b(B\x1b[0m\x1b[0 q\x1b[?7h\x1b[?25h\x1b[?1049l"
 
-// IsGuard says whether this process was started to be a guard. A program that opens a Screen calls Guard first if so.
-func IsGuard() bool { return len(os.Args) == 2 && os.Args[0] == guardName }
+// Main runs a program that draws, or in a process that it has started to be one, its guard.
+func Main(run func(meter.Drawer) (status int)) {
+	if isGuard() {
+		os.Exit(keep())
+	}
+	os.Exit(run(Drawer{}))
+}
 
-// Guard waits for the end of who started it, who kills it if all is well. Else it restores the terminal, and then shows
-// what Go had to say about a crash: on the screen that is gone it would be gone too.
-func Guard() (status int) {
+func isGuard() bool { return len(os.Args) == 2 && os.Args[0] == guardName }
+
+// taped is the guard's descriptor of the tape.
+const taped = 3
+
+// keep waits for the end of who started it, who kills it if all is well. Else it restores the terminal, and then shows the
+// last screen of the command, and what Go had to say about a crash: on the screen that is gone it would be gone too.
+func keep() (status int) {
 	signal.Ignore(unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGHUP, unix.SIGTSTP, unix.SIGTTOU, unix.SIGTTIN)
 	os.WriteFile("/proc/self/comm", []byte(guardName), 0)
 	was, err := hex.DecodeString(os.Args[1])
@@ -45,12 +58,21 @@ func Guard() (status int) {
 	io.Copy(io.Discard, os.Stdin)
 	io.WriteString(tty, restoring)
 	unix.IoctlSetTermios(int(tty.Fd()), unix.TCSETS, &t)
+	show(tty, replay(os.NewFile(taped, "tape")))
 	os.Stderr.Write(crash)
 	return 0
 }
 
+// show prints a screen's lines.
+func show(to io.Writer, lines []string) {
+	if len(lines) > 0 {
+		io.WriteString(to, strings.Join(lines, "\x1b[m\r\n")+"\x1b[m\r\n")
+	}
+}
+
 // guard is the guard, to who started it.
 type guard struct {
+	*tape
 	cmd *exec.Cmd
 	end *os.File
 }
@@ -65,12 +87,17 @@ func startGuard(t *tty) (*guard, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, w, err := os.Pipe()
+	tape, err := newTape()
 	if err != nil {
 		return nil, err
 	}
-	g := &guard{end: w, cmd: &exec.Cmd{Path: "/proc/self/exe", Args: []string{guardName, hex.EncodeToString(b)},
-		Stdin: r, Stdout: os.Stdout, Stderr: os.Stderr}}
+	r, w, err := os.Pipe()
+	if err != nil {
+		tape.Close()
+		return nil, err
+	}
+	g := &guard{tape: tape, end: w, cmd: &exec.Cmd{Path: "/proc/self/exe", Args: []string{guardName, hex.EncodeToString(b)},
+		Stdin: r, Stdout: os.Stdout, Stderr: os.Stderr, ExtraFiles: []*os.File{tape.File}}}
 	err = g.cmd.Start()
 	r.Close()
 	if err == nil {
@@ -91,4 +118,5 @@ func (g *guard) stop() {
 		g.cmd.Wait()
 	}
 	g.end.Close()
+	g.tape.Close()
 }

@@ -16,10 +16,12 @@ type input struct {
 	pasting bool   // text, in which the prefix is none
 	prefix  bool   // the next byte is ours
 	always  bool   // every byte is ours: there is no command
+	back    bool   // the pane is scrolled back: keys that scroll are ours, and any other ends that
 
-	key   func(byte)
-	send  func([]byte)
-	mouse func(mouse) // nil while no mouse is wanted
+	key    func(byte)
+	scroll func(scrolling) (back bool)
+	send   func([]byte)
+	mouse  func(mouse) // nil while no mouse is wanted
 }
 
 // mouse is a report: button as xterm has it, cell from 0.
@@ -55,6 +57,8 @@ func (in *input) feed(b []byte) {
 				in.send(rest[:1])
 			case n == 1:
 				in.key(rest[0])
+			default:
+				in.back = in.scroll(scrollKeys[string(rest[:n])])
 			}
 			i += n
 			from = i
@@ -84,6 +88,17 @@ func (in *input) feed(b []byte) {
 				from = i
 				i++
 			}
+		case in.back:
+			flush(i)
+			from = i
+			how, ours := scrollKeys[string(rest[:keyLength(rest)])]
+			if !ours {
+				how = forth
+			}
+			if in.back = in.scroll(how); ours {
+				i += keyLength(rest)
+				from = i
+			}
 		default:
 			i++
 		}
@@ -91,10 +106,30 @@ func (in *input) feed(b []byte) {
 	flush(len(b))
 }
 
+// scrolling is how far the pane is to be scrolled back: by so many lines, and so many of its heights.
+type scrolling struct{ lines, pages int }
+
+// forth is to where the command is, and wheel what a mouse's does.
+var (
+	forth = scrolling{lines: -remembered}
+	wheel = map[int]scrolling{64: {lines: 3}, 65: {lines: -3}}
+)
+
+// scrollKeys are what xterm sends for Page Up and Page Down, the arrows, Home and End (ctlseqs, "PC-Style Function Keys").
+var scrollKeys = map[string]scrolling{
+	"\x1b[5~": {pages: 1}, "\x1b[6~": {pages: -1},
+	"\x1b[A": {lines: 1}, "\x1bOA": {lines: 1}, "\x1b[B": {lines: -1}, "\x1bOB": {lines: -1},
+	"\x1b[H": {lines: remembered}, "\x1bOH": {lines: remembered}, "\x1b[1~": {lines: remembered},
+	"\x1b[F": forth, "\x1bOF": forth, "\x1b[4~": forth,
+}
+
 // keyLength is how many bytes a key sends: 1, or those of an escape sequence.
 func keyLength(b []byte) int {
 	if b[0] != 0x1b || len(b) == 1 {
 		return 1
+	}
+	if b[1] == 'O' { // SS3, and what it shifts
+		return min(3, len(b))
 	}
 	_, _, n, _ := ansi.DecodeSequence(b, ansi.NormalState, nil)
 	return max(1, n)
@@ -153,8 +188,11 @@ func (p *pane) wantsMouse() bool {
 func (p *pane) mirror(now map[ansi.DECMode]bool) (out []byte) {
 	for _, m := range mirrored {
 		want := p.modes[m]
-		if m == ansi.ModeMouseExtSgr {
-			want = p.wantsMouse()
+		switch m {
+		case ansi.ModeMouseNormal:
+			want = want || p.back > 0 // for the wheel
+		case ansi.ModeMouseExtSgr:
+			want = p.wantsMouse() || p.back > 0
 		}
 		if want == now[m] {
 			continue

@@ -1,6 +1,7 @@
 package tui
 
 import (
+	"fmt"
 	"image/color"
 	"io"
 
@@ -18,6 +19,9 @@ type pane struct {
 	cursor   tcell.CursorStyle
 	title    string
 	answers  io.Writer
+
+	back  int // by how many lines it is scrolled back
+	lines int // that have left it at the top, when it was drawn
 }
 
 // mirrored are the modes that change what the user's terminal sends: it is put into them too, and what it sends then goes
@@ -34,6 +38,9 @@ var mirrored = []ansi.DECMode{
 	ansi.ModeBracketedPaste,
 }
 
+// remembered is how many lines that have left a pane at the top can be scrolled back to.
+const remembered = 1000
+
 // newPane makes a pane whose answers to the command's questions go to w, which must not wait for the command.
 func newPane(w, h int, answers io.Writer) *pane {
 	p := &pane{answers: answers}
@@ -44,7 +51,8 @@ func newPane(w, h int, answers io.Writer) *pane {
 // emulate begins anew, with an empty screen.
 func (p *pane) emulate(w, h int) {
 	p.emulator, p.modes, p.hidden = vt.NewEmulator(w, h), map[ansi.Mode]bool{}, false
-	p.emulator.SetScrollbackSize(1) // what scrolls off is gone
+	p.emulator.SetScrollbackSize(remembered)
+	p.back, p.lines = 0, 0
 	p.emulator.SetCallbacks(vt.Callbacks{
 		EnableMode:       func(m ansi.Mode) { p.modes[m] = true },
 		DisableMode:      func(m ansi.Mode) { p.modes[m] = false },
@@ -91,18 +99,47 @@ func (p *pane) Write(b []byte) (int, error) {
 	return p.emulator.Write(b)
 }
 
+// resize keeps the line of the cursor in sight: the emulator would cut off what is at the bottom. Full-screen programs draw
+// all of theirs again.
 func (p *pane) resize(w, h int) {
-	if w != p.emulator.Width() || h != p.emulator.Height() {
-		p.emulator.Resize(w, h)
+	e := p.emulator
+	if w == e.Width() && h == e.Height() {
+		return
 	}
+	if at := e.CursorPosition(); at.Y >= h && !e.IsAltScreen() {
+		fmt.Fprintf(p, "\x1b[r\x1b[%dS\x1b[%d;%dH", at.Y-h+1, h, at.X+1)
+	}
+	e.Resize(w, h)
+}
+
+// scroll goes back by so many lines, or forth, as far as there are any, and says whether the pane is then scrolled back.
+func (p *pane) scroll(by int) bool {
+	p.back = min(max(0, p.back+by), p.emulator.ScrollbackLen())
+	if p.emulator.IsAltScreen() { // what has left it is of what was before
+		p.back = 0
+	}
+	return p.back > 0
+}
+
+// cell is what is to be drawn at a place.
+func (p *pane) cell(x, y int) *uv.Cell {
+	if y < p.back {
+		return p.emulator.ScrollbackCellAt(x, p.emulator.ScrollbackLen()-p.back+y)
+	}
+	return p.emulator.CellAt(x, y-p.back)
 }
 
 // draw copies the pane into its area, and puts the cursor where it has its own.
 func (p *pane) draw(s tcell.Screen, a area) {
+	n := p.emulator.ScrollbackLen()
+	if p.back > 0 {
+		p.scroll(n - p.lines) // the same lines stay in sight
+	}
+	p.lines = n
 	for y := range a.h {
 		for x := 0; x < a.w; {
 			text, style, w := " ", tcell.StyleDefault, 1
-			if c := p.emulator.CellAt(x, y); c != nil {
+			if c := p.cell(x, y); c != nil {
 				style = p.style(&c.Style)
 				if c.Content != "" {
 					text = c.Content
@@ -119,7 +156,7 @@ func (p *pane) draw(s tcell.Screen, a area) {
 		}
 	}
 	at := p.emulator.CursorPosition()
-	if p.hidden || at.X >= a.w || at.Y >= a.h {
+	if p.hidden || p.back > 0 || at.X >= a.w || at.Y >= a.h {
 		s.HideCursor()
 		return
 	}

@@ -28,7 +28,11 @@ func TestInput(t *testing.T) {
 		{"ours", []string{"a\x07lb"}, false, "ab", "l"},
 		{"ours, in two reads", []string{"a\x07", "lb"}, false, "ab", "l"},
 		{"the prefix itself", []string{"a\x07\x07b"}, false, "a\x07b", ""},
-		{"an arrow after the prefix is nothing", []string{"a\x07\x1b[Ab"}, false, "ab", ""},
+		{"an arrow after the prefix", []string{"a\x07\x1b[Ab"}, false, "ab", "{1 0}{-1000 0}"},
+		{"a key that does not scroll", []string{"a\x07\x1b[15~b"}, false, "ab", "{0 0}"},
+		{"page up, and others from then on", []string{"a\x07\x1b[5~", "\x1b[5~", "\x1bOB\x1b[6~b\x1b[5~"}, false, "ab\x1b[5~", "{0 1}{0 1}{-1 0}{0 -1}{-1000 0}"},
+		{"ours while scrolled back", []string{"\x07\x1b[5~\x07l\x1b[6~"}, false, "", "{0 1}l{0 -1}"},
+		{"an arrow that does not scroll ends it", []string{"\x07\x1b[5~\x1b[D"}, false, "\x1b[D", "{0 1}{-1000 0}"},
 		{"a paste with the prefix in it", []string{"\x1b[200~a\x07", "b\x1b[201~\x07l"}, false, "\x1b[200~a\x07b\x1b[201~", "l"},
 		{"the mouse", []string{"a\x1b[<0;5;7Mb\x1b[<0;5;7m"}, true, "ab", "(0 4 6 false)(0 4 6 true)"},
 		{"the mouse, in pieces", []string{"a\x1b[", "<65;5", "0;7", "M", "b"}, true, "ab", "(65 49 6 false)"},
@@ -38,7 +42,8 @@ func TestInput(t *testing.T) {
 	} {
 		t.Run(r.name, func(t *testing.T) {
 			var sent, asked strings.Builder
-			in := input{key: func(b byte) { asked.WriteByte(b) }, send: func(b []byte) { sent.Write(b) }}
+			in := input{key: func(b byte) { asked.WriteByte(b) }, send: func(b []byte) { sent.Write(b) },
+				scroll: func(how scrolling) bool { fmt.Fprint(&asked, how); return how != forth && how != scrolling{} }}
 			if r.mouse {
 				in.mouse = func(m mouse) {
 					asked.WriteString(strings.NewReplacer("{", "(", "}", ")").Replace(fmt.Sprint(m)))
@@ -60,7 +65,8 @@ func FuzzInput(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte, cut uint) {
 		feed := func(pieces ...[]byte) string {
 			var out strings.Builder
-			in := input{key: func(k byte) { out.WriteString("<" + string(rune(k)) + ">") }, send: func(b []byte) { out.Write(b) }}
+			in := input{key: func(k byte) { out.WriteString("<" + string(rune(k)) + ">") }, send: func(b []byte) { out.Write(b) },
+				scroll: func(how scrolling) bool { return how.pages > 0 }}
 			for _, p := range pieces {
 				in.feed(p)
 			}
@@ -159,6 +165,63 @@ func TestPane(t *testing.T) {
 	}
 }
 
+// What has left a pane at the top can be looked at, and stays in sight while the command goes on to write.
+func TestScrollback(t *testing.T) {
+	s := simulated(t, 20, 3)
+	p := newPane(20, 3, io.Discard)
+	defer p.close()
+	expect := func(name string, want ...string) {
+		t.Helper()
+		p.draw(s, area{0, 0, 20, 3})
+		if d := cmp.Diff(want, strings.Split(picture(s), "\n")[:3]); d != "" {
+			t.Errorf("%s (-want +got):\n%s", name, d)
+		}
+	}
+	p.Write([]byte("1 é\r\n2\r\n3\r\n4\r\n5"))
+	expect("at first", "3", "4", "5")
+	p.scroll(1)
+	expect("a line back", "2", "3", "4")
+	p.Write([]byte("\r\n6"))
+	expect("another was written", "2", "3", "4")
+	p.scroll(100)
+	expect("to the beginning", "1 é", "2", "3")
+	if _, _, visible := s.GetCursor(); visible {
+		t.Error("there is a cursor")
+	}
+	if p.scroll(-100) {
+		t.Error("still scrolled back")
+	}
+	expect("to the end", "4", "5", "6")
+	p.scroll(2)
+	p.Write([]byte("\x1b[?1049h\x1b[Hfull"))
+	expect("a full-screen program", "full", "", "")
+	if p.scroll(1) {
+		t.Error("a full-screen program is scrolled back")
+	}
+}
+
+// The line of the cursor stays in sight when there is less room.
+func TestShrunk(t *testing.T) {
+	s := simulated(t, 20, 5)
+	p := newPane(20, 5, io.Discard)
+	defer p.close()
+	p.Write([]byte("1\r\n2\r\n3\r\n4\r\n$ ab\b"))
+	p.resize(18, 2)
+	p.draw(s, area{0, 0, 18, 2})
+	if d := cmp.Diff([]string{"4", "$ ab"}, strings.Split(picture(s), "\n")[:2]); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+	if x, y, _ := s.GetCursor(); x != 3 || y != 1 {
+		t.Errorf("cursor at %d,%d", x, y)
+	}
+	p.resize(20, 5)
+	p.scroll(1)
+	p.draw(s, area{0, 0, 20, 5})
+	if d := cmp.Diff([]string{"3", "4", "$ ab", "", ""}, strings.Split(picture(s), "\n")[:5]); d != "" {
+		t.Errorf("grown again, and scrolled back (-want +got):\n%s", d)
+	}
+}
+
 // What is left at the end is the main screen's.
 func TestLast(t *testing.T) {
 	p := newPane(20, 5, io.Discard)
@@ -191,6 +254,7 @@ func FuzzPane(f *testing.F) {
 		p.resize(size(w2), size(h2))
 		p.emulator.Write(b)
 		s.Clear()
+		p.scroll(int(w))
 		p.draw(s, area{3, 2, size(w2), size(h2)})
 		s.Show()
 		cells, cw, ch := s.GetContents()

@@ -3,6 +3,7 @@ package tui
 import (
 	"os"
 	"sync"
+	"time"
 )
 
 // mostQueued is how much a command that reads nothing may be sent; more is lost.
@@ -14,30 +15,37 @@ type queue struct {
 	ready sync.Cond
 	bytes []byte
 	over  bool
+	to    *os.File
+	ended chan struct{}
 }
 
 func newQueue(to *os.File) *queue {
-	q := &queue{}
+	q := &queue{to: to, ended: make(chan struct{})}
 	q.ready.L = &q.lock
-	go func() {
-		for {
-			q.lock.Lock()
-			for len(q.bytes) == 0 && !q.over {
-				q.ready.Wait()
-			}
-			b := q.bytes
-			q.bytes = nil
-			over := q.over
-			q.lock.Unlock()
-			if over {
-				return
-			}
-			if _, err := to.Write(b); err != nil {
-				return
-			}
-		}
-	}()
+	go q.run()
 	return q
+}
+
+func (q *queue) run() {
+	defer close(q.ended)
+	for {
+		q.lock.Lock()
+		for len(q.bytes) == 0 && !q.over {
+			q.ready.Wait()
+		}
+		b := q.bytes
+		q.bytes = nil
+		q.lock.Unlock()
+		if len(b) == 0 {
+			return
+		}
+		if n, err := q.to.Write(b); err != nil {
+			q.lock.Lock()
+			q.over, q.bytes = true, append(b[n:], q.bytes...)
+			q.lock.Unlock()
+			return
+		}
+	}
 }
 
 // Write takes b, and never waits.
@@ -51,9 +59,15 @@ func (q *queue) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-func (q *queue) close() {
+// close returns what the file has not taken.
+func (q *queue) close() []byte {
 	q.lock.Lock()
 	q.over = true
 	q.ready.Signal()
 	q.lock.Unlock()
+	q.to.SetWriteDeadline(time.Now())
+	<-q.ended
+	q.lock.Lock()
+	defer q.lock.Unlock()
+	return q.bytes
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gdamore/tcell/v2"
 )
@@ -30,16 +31,16 @@ func (s *Screen) save(now time.Time) string {
 	return "saved as " + name
 }
 
-const cellW, cellH = 8, 16 // pixels
+const cellW, cellH, dot = 8, 16, 4 // pixels
 
-// writeSVG writes an area of a screen as a picture on white. Blocks are drawn as rectangles, so that they fit together
+// writeSVG writes an area of a screen as a picture on white. Dots are drawn as squares, so that they fit together
 // whatever the font.
 func writeSVG(to io.Writer, s tcell.Screen, a area) error {
 	w := bufio.NewWriter(to)
 	fmt.Fprintf(w, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="monospace" font-size="13">`+"\n"+
 		`<rect width="100%%" height="100%%" fill="white"/>`+"\n", a.w*cellW, a.h*cellH)
-	rect := func(x, y, h int, c tcell.Color) {
-		fmt.Fprintf(w, `<rect x="%d" y="%d" width="%d" height="%d" fill="%s"/>`+"\n", x, y, cellW, h, hue(c))
+	rect := func(x, y, w0, h int, c tcell.Color) {
+		fmt.Fprintf(w, `<rect x="%d" y="%d" width="%d" height="%d" fill="%s"/>`+"\n", x, y, w0, h, hue(c))
 	}
 	for row := range a.h {
 		for column := range a.w {
@@ -47,17 +48,21 @@ func writeSVG(to io.Writer, s tcell.Screen, a area) error {
 			fg, bg, _ := style.Decompose()
 			x, y := column*cellW, row*cellH
 			if bg != tcell.ColorDefault {
-				rect(x, y, cellH, bg)
+				rect(x, y, cellW, cellH, bg)
 			}
-			level := 0
-			for i, b := range blocks {
-				if text == b {
-					level = i
+			switch r, _ := utf8.DecodeRuneInString(text); {
+			case r > brailleStart && r < brailleStart+256:
+				for k, bits := range braille {
+					for n := 0; n < len(bits); n++ {
+						from := n
+						for n < len(bits) && uint8(r-brailleStart)&bits[n] != 0 {
+							n++
+						}
+						if n > from {
+							rect(x+k*dot, y+cellH-n*dot, dot, (n-from)*dot, fg)
+						}
+					}
 				}
-			}
-			switch {
-			case level > 0:
-				rect(x, y+cellH-2*level, 2*level, fg)
 			case text != " " && text != "":
 				fmt.Fprintf(w, `<text x="%d" y="%d" fill="%s">%s</text>`+"\n", x, y+cellH-4, hue(fg), html.EscapeString(text))
 			}

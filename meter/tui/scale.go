@@ -98,17 +98,21 @@ func (a axis) at(part float64) float64 {
 	return a.top * part
 }
 
-// label is short, in the axis's unit where it can be.
-func (a axis) label(what string, part float64) string {
+// label is short; it has a unit if that is not the axis's, or not said elsewhere.
+func (a axis) label(what string, part float64, said bool) string {
 	v := a.at(part)
 	if v == 0 {
 		return "0"
 	}
 	u := a.unit
-	suffix := ""
 	if a.log {
-		if u = unitOf(what, v); u != a.unit {
-			suffix = u.name[:1]
+		u = unitOf(what, v)
+	}
+	suffix := ""
+	if u != a.unit || !said {
+		suffix = u.name
+		if what == meter.Rate {
+			suffix = suffix[:1] // k, M, G, or b
 		}
 	}
 	return strconv.FormatFloat(v/u.is, 'g', 3, 64) + suffix

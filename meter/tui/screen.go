@@ -40,15 +40,19 @@ type Screen struct {
 
 	pane          *pane // nil if there is no command
 	place         area  // the pane's
+	shown         shown // of it
 	master, slave *os.File
 	to            *queue
 	output        chan []byte
 	spent         chan []byte
+	written       uint64                // bytes of it
 	modes         map[ansi.DECMode]bool // that the user's terminal is in
 	title         string
 	input         input
-	away          bool // the terminal is not ours
+	away          bool   // the terminal is not ours
+	late          []byte // what was typed when run had ended
 	stop, ended   chan struct{}
+	quiet         chan struct{} // closed when nothing is read from the terminal any more
 }
 
 // Drawer is a meter.Drawer.
@@ -69,7 +73,7 @@ func open(l meter.Look) (*Screen, error) {
 	}
 	s := &Screen{Look: l, tty: t, winch: make(chan os.Signal, 1), keys: make(chan []byte), events: make(chan tcell.Event),
 		ask: make(chan func()), quit: make(chan struct{}), modes: map[ansi.DECMode]bool{},
-		stop: make(chan struct{}), ended: make(chan struct{})}
+		stop: make(chan struct{}), ended: make(chan struct{}), quiet: make(chan struct{})}
 	if s.screen, err = tcell.NewTerminfoScreenFromTty(t); err != nil {
 		t.File.Close()
 		return nil, fmt.Errorf("drawing on a terminal of the kind %q: %w", os.Getenv("TERM"), err)
@@ -124,8 +128,9 @@ func (s *Screen) engage() (err error) {
 	}
 	s.plainKeys()
 	s.view = newView(s.screen.Colors(), s.Layout, s.Share)
+	s.view.theme.coarse = strings.HasPrefix(os.Getenv("TERM"), "linux")
 	s.view.show(s.Graphs())
-	s.input.key = s.key
+	s.input.key, s.input.scroll = s.key, s.scroll
 	signal.Notify(s.winch, unix.SIGWINCH)
 	go func() {
 		for e := s.screen.PollEvent(); e != nil; e = s.screen.PollEvent() {
@@ -136,18 +141,27 @@ func (s *Screen) engage() (err error) {
 			}
 		}
 	}()
-	go s.tty.typed(func(b []byte) {
-		select {
-		case s.keys <- b:
-		case <-s.ended:
-		}
-	})
+	go func() {
+		defer close(s.quiet)
+		s.tty.typed(func(b []byte) {
+			select {
+			case s.keys <- b:
+			case <-s.ended:
+				s.late = append(s.late, b...)
+			}
+		})
+	}()
 	return nil
 }
 
 // fallbacks are for locales without UTF-8.
-var fallbacks = map[rune]string{'▁': ".", '▂': ".", '▃': ".", '▄': ":", '▅': ":", '▆': ":", '▇': "#", '█': "#", '░': ":",
-	'▔': "-", '─': "-", '│': "|", '×': "x", '↑': "^", '↓': "v"}
+var fallbacks = func() map[rune]string {
+	all := map[rune]string{'▀': "'", '▄': ".", '█': "#", '░': ":", '│': "|", '×': "x", '↑': "^", '↓': "v", '…': "~"}
+	for dots := 1; dots < 256; dots++ {
+		all[brailleStart+rune(dots)] = ascii(uint8(dots))
+	}
+	return all
+}()
 
 // plainKeys takes back what tcell has asked the terminal for: keys are to come as a program that asks for nothing has them.
 func (s *Screen) plainKeys() {
@@ -174,6 +188,7 @@ func (s *Screen) setTerm() {
 // sized tells the command of its size.
 func (s *Screen) sized() {
 	s.pane.resize(s.place.w, s.place.h)
+	s.guard.sized(s.place.w, s.place.h)
 	pty.Setsize(s.master, &pty.Winsize{Rows: uint16(s.place.h), Cols: uint16(s.place.w)})
 }
 
@@ -211,8 +226,7 @@ func (s *Screen) run() {
 				s.output = nil
 				break
 			}
-			s.pane.Write(b)
-			s.spent <- b
+			s.take(b)
 			if soon == nil {
 				soon = time.After(max(0, soonest-time.Since(drawn)))
 			}
@@ -226,7 +240,8 @@ func (s *Screen) run() {
 			f()
 		case <-s.stop:
 			return
-		case <-s.events:
+		case <-s.events: // it may have another size
+			s.shown = shown{}
 		case <-soon:
 		case <-tick.C:
 			s.view.show(s.Graphs())
@@ -240,8 +255,27 @@ func (s *Screen) run() {
 	}
 }
 
+// shown is what the picture of the pane depends on, beside what the command writes.
+type shown struct {
+	written uint64 // how much that is
+	place   area
+	back    int
+	help    bool // covers it
+}
+
+// take has the pane take what the command has written.
+func (s *Screen) take(b []byte) {
+	s.written += uint64(len(b))
+	s.guard.Write(b)
+	s.pane.Write(b)
+	s.spent <- b
+}
+
 func (s *Screen) draw() {
-	s.view.prefix = s.input.prefix && !s.view.help
+	s.view.prefix, s.view.back = s.input.prefix && !s.view.help, 0
+	if s.pane != nil {
+		s.view.back = s.pane.back
+	}
 	place := s.view.draw(s.screen, meter.Clock())
 	if s.pane == nil {
 		s.screen.HideCursor()
@@ -253,13 +287,18 @@ func (s *Screen) draw() {
 			s.place = place
 			s.sized()
 		}
-		s.pane.draw(s.screen, place)
+		now := shown{s.written, place, s.pane.back, s.view.help}
+		if now != s.shown || s.view.help {
+			s.pane.draw(s.screen, place)
+			s.shown = now
+		}
 		if s.view.help {
 			w, h := s.screen.Size()
 			s.view.drawHelp(s.screen, area{0, 0, w, h})
 		}
 	} else {
 		s.screen.HideCursor()
+		s.shown = shown{}
 	}
 	if s.pane.title != s.title {
 		s.title = s.pane.title
@@ -269,14 +308,31 @@ func (s *Screen) draw() {
 	if b := s.pane.mirror(s.modes); len(b) > 0 {
 		s.tty.Write(b)
 	}
+	s.input.back = s.pane.back > 0
 	s.input.mouse = nil
-	if s.pane.wantsMouse() {
+	if s.pane.wantsMouse() || s.input.back {
 		s.input.mouse = s.clicked
 	}
 }
 
+// scroll shows what has left the pane at the top, and says whether it is still shown.
+func (s *Screen) scroll(how scrolling) bool {
+	if s.view.help {
+		s.view.help = false
+		return false
+	}
+	if s.pane == nil {
+		return false
+	}
+	return s.pane.scroll(how.lines + how.pages*max(1, s.place.h-1))
+}
+
 // clicked passes the mouse on to the command, in its own cells.
 func (s *Screen) clicked(m mouse) {
+	if s.input.back {
+		s.input.back = s.scroll(wheel[m.button])
+		return
+	}
 	if p := s.place; m.x >= p.x && m.y >= p.y && m.x < p.x+p.w && m.y < p.y+p.h && s.view.layout != "full" {
 		m.x, m.y = m.x-p.x, m.y-p.y
 		s.to.Write(s.pane.report(m))
@@ -333,7 +389,7 @@ func (s *Screen) Suspend() {
 func (s *Screen) Resume() {
 	s.do(func() {
 		s.screen.Resume()
-		s.away = false
+		s.away, s.shown = false, shown{} // tcell has forgotten it
 		s.plainKeys()
 		s.tty.resized()
 	})
@@ -348,14 +404,19 @@ func (s *Screen) End() {
 	}
 	s.drain()
 	s.finish()
-	if lines := s.pane.last(); len(lines) > 0 {
-		s.tty.Write([]byte(strings.Join(lines, "\x1b[m\r\n") + "\x1b[m\r\n"))
-	}
+	show(s.tty, s.pane.last())
+	s.tty.retype(s.ahead())
 	s.pane.close()
-	s.to.close()
 	s.master.Close()
 	s.guard.stop()
 	s.tty.File.Close()
+}
+
+// ahead is what was typed and nobody has read, when nothing is read or drawn any more.
+func (s *Screen) ahead() []byte {
+	s.input.feed(s.late)
+	rest := s.to.close() // before what is in the terminal is taken
+	return append(unread(s.master), rest...)
 }
 
 // finish ends drawing, and makes the terminal what it was.
@@ -367,6 +428,10 @@ func (s *Screen) finish() {
 	})
 	close(s.stop)
 	<-s.ended
+	<-s.quiet
+	if s.pane != nil { // still raw: what comes from now on is the next reader's
+		s.late = append(s.late, available(s.tty.fd(), 0)...)
+	}
 	s.screen.Fini()
 }
 
@@ -382,8 +447,7 @@ func (s *Screen) drain() {
 						s.output, over = nil, true
 						return
 					}
-					s.pane.Write(b)
-					s.spent <- b
+					s.take(b)
 				case <-time.After(settle):
 					over = true
 					return

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -14,13 +15,15 @@ import (
 	"github.com/creack/pty"
 	"golang.org/x/sys/unix"
 
+	"gomahi/internal/control"
+	"gomahi/internal/testutil"
 	"gomahi/meter"
 )
 
 // The tests run this binary again: as a guard, and as a tool that draws (see drawing).
 func TestMain(m *testing.M) {
-	if IsGuard() {
-		os.Exit(Guard())
+	if isGuard() {
+		os.Exit(keep())
 	}
 	if what := os.Getenv("GOMAHI_TEST_DRAWING"); what != "" {
 		drawing(what)
@@ -31,7 +34,13 @@ func TestMain(m *testing.M) {
 // drawing is a process with a Screen, whose command is a shell script, and which meets its end in some way.
 func drawing(end string) {
 	graphs := two(wave(20e6), wave(3e9))
-	s, err := Drawer{}.Open(meter.Look{Layout: "top", Share: 40, Graphs: func() []meter.Graph { return graphs }})
+	var broken atomic.Bool
+	s, err := open(meter.Look{Layout: "top", Share: 40, Graphs: func() []meter.Graph {
+		if broken.Load() {
+			panic("injected")
+		}
+		return graphs
+	}})
 	if err != nil {
 		panic(err)
 	}
@@ -40,8 +49,11 @@ func drawing(end string) {
 		panic(err)
 	}
 	script := "echo TERM=$TERM; stty size; printf '\\033[?1003h\\033[?2004h'; read x; echo got $x; stty size; read y"
-	if end == "exit" {
+	switch end {
+	case "exit":
 		script += "; seq 1 9"
+	case "ahead":
+		script += "; sleep 1"
 	}
 	cmd := &exec.Cmd{Path: "/bin/sh", Args: []string{"sh", "-c", script}, Stdin: files[0], Stdout: files[1], Stderr: files[2],
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true, Setctty: true}}
@@ -55,6 +67,25 @@ func drawing(end string) {
 			time.Sleep(time.Second)
 			panic("injected")
 		}()
+	case "panic in drawing":
+		time.Sleep(time.Second)
+		broken.Store(true)
+	case "panic in reading what is typed":
+		s.do(func() { s.input.send = func([]byte) { panic("injected") } })
+	case "panic in reading the pane":
+		time.Sleep(time.Second)
+		s.do(func() { close(s.output) })
+		cmd.Process.Kill() // listen then closes it, too
+		select {}
+	case "panic in answering at the control socket":
+		c, err := control.Listen("gm-test")
+		if err != nil {
+			panic(err)
+		}
+		c.Handle("GET /v1/stage", func(*control.Request) (any, error) { panic("injected") })
+		c.Serve()
+		time.Sleep(time.Second)
+		go control.Dial(c.Path).Get("/v1/stage", nil)
 	case "suspend":
 		time.Sleep(time.Second)
 		s.Suspend()
@@ -71,9 +102,10 @@ func drawing(end string) {
 // terminal is the user's, with such a process on it.
 type terminal struct {
 	*os.File
-	cmd  *exec.Cmd
-	seen chan []byte
-	all  bytes.Buffer
+	slave *os.File
+	cmd   *exec.Cmd
+	seen  chan []byte
+	all   bytes.Buffer
 }
 
 func startDrawing(t *testing.T, end string) (*terminal, unix.Termios) {
@@ -87,8 +119,8 @@ func startDrawing(t *testing.T, end string) (*terminal, unix.Termios) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	y := &terminal{File: master, seen: make(chan []byte, 10000), cmd: &exec.Cmd{Path: "/proc/self/exe", Args: os.Args[:1],
-		Env: append(os.Environ(), "GOMAHI_TEST_DRAWING="+end, "TERM=xterm-256color", "LANG=C.UTF-8", "LC_ALL=C.UTF-8"), Stdin: slave, Stdout: slave, Stderr: slave,
+	y := &terminal{File: master, slave: slave, seen: make(chan []byte, 10000), cmd: &exec.Cmd{Path: "/proc/self/exe", Args: os.Args[:1],
+		Env: append(os.Environ(), "GOMAHI_TEST_DRAWING="+end, "XDG_RUNTIME_DIR="+testutil.SocketDir(t), "TERM=xterm-256color", "LANG=C.UTF-8", "LC_ALL=C.UTF-8"), Stdin: slave, Stdout: slave, Stderr: slave,
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true, Setctty: true}}}
 	if err := y.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -173,6 +205,34 @@ func TestScreen(t *testing.T) {
 	}
 }
 
+// What the command has not read of what was typed, half lines and all, is for who reads the terminal next, without being
+// shown again.
+func TestTypedAhead(t *testing.T) {
+	y, before := startDrawing(t, "ahead")
+	p := newPane(80, 24, io.Discard)
+	y.expect(t, p, "15 80")
+	y.Write([]byte("a\rb\rnext\rha\u00fclf"))
+	y.expect(t, p, "next")
+	y.cmd.Wait()
+	y.expect(t, p, "ended")
+	y.asBefore(t, p, before)
+	if n := strings.Count(p.emulator.String(), "ha\u00fclf"); n != 1 {
+		t.Errorf("it is shown %d times:\n%s", n, p.emulator.String())
+	}
+	if b, _ := os.ReadFile("/proc/sys/dev/tty/legacy_tiocsti"); os.Geteuid() != 0 && strings.TrimSpace(string(b)) == "0" {
+		testutil.Skip(t, "dev.tty.legacy_tiocsti is 0: nothing can be typed again")
+	}
+	raw := before
+	raw.Lflag &^= unix.ICANON
+	b := make([]byte, 100)
+	raw.Cc[unix.VMIN], raw.Cc[unix.VTIME] = 0, 10
+	unix.IoctlSetTermios(int(y.slave.Fd()), unix.TCSETS, &raw)
+	n, err := unix.Read(int(y.slave.Fd()), b)
+	if got := string(b[:max(0, n)]); got != "next\nha\u00fclf" || err != nil {
+		t.Errorf("the next reader gets %q, %v", got, err)
+	}
+}
+
 // Another size reaches the command.
 func TestResize(t *testing.T) {
 	y, before := startDrawing(t, "exit")
@@ -189,7 +249,8 @@ func TestResize(t *testing.T) {
 	y.asBefore(t, p, before)
 }
 
-// A panic in whatever goroutine, or SIGKILL: the guard restores the terminal, and what Go says of the panic can be read.
+// A panic in whatever goroutine, or SIGKILL: the guard restores the terminal, and the last screen of the command, and what
+// Go says of the panic, can be read.
 func TestGuard(t *testing.T) {
 	for _, row := range []struct {
 		end  string
@@ -197,6 +258,10 @@ func TestGuard(t *testing.T) {
 		says string
 	}{
 		{"panic", nil, "panic: injected"},
+		{"panic in drawing", nil, "panic: injected"},
+		{"panic in reading what is typed", nil, "panic: injected"},
+		{"panic in reading the pane", nil, "panic: close of closed channel"},
+		{"panic in answering at the control socket", nil, "panic: injected"},
 		{"killed", unix.SIGKILL, ""},
 		{"aborted", unix.SIGABRT, "SIGABRT: abort"},
 	} {
@@ -206,11 +271,18 @@ func TestGuard(t *testing.T) {
 			y.expect(t, p, "15 80")
 			if row.kill != nil {
 				y.cmd.Process.Signal(row.kill)
+			} else {
+				y.Write([]byte("a\r"))
 			}
+			late := time.AfterFunc(20*time.Second, func() { y.cmd.Process.Kill() })
 			if err := y.cmd.Wait(); err == nil {
 				t.Error("it ended well")
 			}
-			for end := time.Now().Add(5 * time.Second); time.Now().Before(end) && (p.emulator.IsAltScreen() || !strings.Contains(p.emulator.String(), row.says)); {
+			if !late.Stop() {
+				t.Error("it did not end")
+			}
+			for end := time.Now().Add(5 * time.Second); time.Now().Before(end) && (p.emulator.IsAltScreen() ||
+				!strings.Contains(p.emulator.String(), "15 80\n") || !strings.Contains(p.emulator.String(), row.says)); {
 				select {
 				case b := <-y.seen:
 					p.Write(b)
@@ -219,7 +291,9 @@ func TestGuard(t *testing.T) {
 			}
 			time.Sleep(200 * time.Millisecond)
 			y.asBefore(t, p, before)
-			if got := p.emulator.String(); !strings.Contains(got, row.says) || strings.Contains(got, "downlink") {
+			got := p.emulator.String()
+			command, crash := strings.Index(got, "15 80\n"), strings.Index(got, row.says)
+			if command < 0 || crash < 0 || row.says != "" && crash < command || strings.Contains(got, "downlink") {
 				t.Errorf("on the screen is:\n%s", got)
 			}
 		})
@@ -234,6 +308,7 @@ func TestSuspend(t *testing.T) {
 	y.expect(t, p, "suspended")
 	y.asBefore(t, p, before)
 	y.expect(t, p, "↓ downlink gm-meter")
+	y.expect(t, p, "15 80") // though the command has written nothing since
 	y.Write([]byte("a\rb\r"))
 	y.cmd.Wait()
 	y.expect(t, p, "ended")

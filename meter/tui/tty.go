@@ -38,11 +38,7 @@ func openTTY() (*tty, error) {
 
 // fd is the descriptor, left as it is: File.Fd would make it blocking.
 func (t *tty) fd() (fd int) {
-	c, err := t.SyscallConn()
-	if err == nil {
-		err = c.Control(func(n uintptr) { fd = int(n) })
-	}
-	if err != nil {
+	if err := withFD(t.File, func(n int) { fd = n }); err != nil {
 		return -1
 	}
 	return fd

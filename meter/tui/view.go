@@ -4,6 +4,7 @@ package tui
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gdamore/tcell/v2"
@@ -26,6 +27,7 @@ type view struct {
 	paused time.Duration // since when; 0 if not
 	help   bool
 	prefix bool   // the next key is ours
+	back   int    // by how many lines the command's output is scrolled back
 	alone  bool   // there is no command
 	said   string // on the bar, until the next key
 }
@@ -57,6 +59,9 @@ func (v *view) key(k byte, now time.Duration) (save, quit bool) {
 	if v.help {
 		v.help = false
 		return false, false
+	}
+	if v.alone && (k == 'l' || k == '<' || k == ',' || k == '>' || k == '.') {
+		return false, false // there is nothing beside the graphs
 	}
 	i := slices.Index(spans, v.span)
 	switch k {
@@ -90,17 +95,33 @@ func (v *view) key(k byte, now time.Duration) (save, quit bool) {
 	return false, false
 }
 
-var helpText = []string{
-	"Ctrl-G, then",
-	"l    where the graphs are: top, bottom, left, right, full",
-	"< >  less or more room for them",
-	"z    one graph alone, the next, and all again",
-	"p    pause, and go on",
-	"- +  the time shown: 10 s to 10 min",
-	"y    linear or logarithmic",
-	"s    save the graphs as a picture (SVG)",
-	"Ctrl-G sends Ctrl-G to the command",
-	"? h  this help; any key ends it",
+// helpLines say what the keys do; those of the command are left out where there is none.
+func (v *view) helpLines() (lines []string) {
+	for _, l := range []struct {
+		text           string
+		command, alone bool // only there
+	}{
+		{"Ctrl-G, then", true, false},
+		{"l    where the graphs are: top, bottom, left, right, full", true, false},
+		{"< >  less or more room for them", true, false},
+		{"z    one graph alone, the next, and all again", false, false},
+		{"p    pause, and go on", false, false},
+		{"- +  the time shown: 10 s to 10 min", false, false},
+		{"y    linear or logarithmic", false, false},
+		{"s    save the graphs as a picture (SVG)", false, false},
+		{"Page Up: what the command wrote before; then Page Down, the wheel", true, false},
+		{"Ctrl-G: Ctrl-G for the command", true, false},
+		{"q    end, as Ctrl-C does", false, true},
+		{"? h  this help; any key ends it", false, false},
+		{"", false, false},
+		{"Graphs with little room say now/mean/peak.", false, false},
+	} {
+		if l.command && v.alone || l.alone && !v.alone {
+			continue
+		}
+		lines = append(lines, l.text)
+	}
+	return lines
 }
 
 // draw draws all but the command, and returns where that has its place.
@@ -161,41 +182,63 @@ func (v *view) bar(s tcell.Screen, a area) {
 	if v.paused != 0 {
 		text += "  PAUSED"
 	}
+	if v.back > 0 {
+		text += fmt.Sprintf("  OUTPUT OF %d LINES BEFORE", v.back)
+	}
 	hint := "Ctrl-G ? for help "
 	switch {
 	case v.prefix:
-		text, hint = " Ctrl-G: l layout  z zoom  p pause  - + time  y log  s save  ? help", ""
+		text, hint = " l layout  z zoom  p pause  - + time  y log  s save  PgUp earlier output  ? help", ""
 	case v.said != "":
 		text, hint = " "+v.said, ""
 	case v.alone:
 		hint = "q quits, ? for help "
-	default:
-		for _, g := range v.graphs {
-			if g.Linked && g.What == meter.Rate && a.w >= 100 {
-				text += "   █ out  ─ in  ░ capacity  × drops"
-				break
-			}
-		}
 	}
 	end := put(s, a.x, a.y, a.w, text, v.theme.bar)
-	if at := a.x + a.w - len(hint); at > end {
+	at := a.x + a.w - len(hint)
+	if at > end {
 		put(s, at, a.y, len(hint), hint, v.theme.bar)
+	}
+	if hint != "" && slices.ContainsFunc(v.graphs, (*graph).drops) {
+		v.legend(s, area{end + 2, a.y, at - end - 3, 1})
+	}
+}
+
+// legend says what is what in graphs of links, if there is room for it, in colours that are not the bar's.
+func (v *view) legend(s tcell.Screen, a area) {
+	t := &v.theme
+	x := 0
+	words := []struct {
+		text string
+		look tcell.Style
+	}{{" " + strings.Repeat(t.glyph(0xff, false), 2), t.uplink}, {strings.Repeat(t.glyph(0xff, false), 2), t.downlink}, {" out  ", t.text},
+		{strings.Repeat(t.glyph(braille[0][2]|braille[1][2], false), 2), t.arrivals}, {" in  ", t.text},
+		{strings.Repeat(t.glyph(0x6a, true), 2), t.capacity}, {" capacity  ", t.text}, {"×", t.drops}, {" dropped ", t.text}}
+	for _, w := range words {
+		x += length(w.text)
+	}
+	if x > a.w {
+		return
+	}
+	x = a.x
+	for _, w := range words {
+		x = put(s, x, a.y, length(w.text), w.text, w.look)
 	}
 }
 
 func (v *view) drawHelp(s tcell.Screen, a area) {
-	w := 0
-	for _, l := range helpText {
+	text, w := v.helpLines(), 0
+	for _, l := range text {
 		w = max(w, len(l)+4)
 	}
 	w = min(w, a.w)
-	box := area{(a.w - w) / 2, max(0, (a.h-len(helpText)-2)/2), w, min(len(helpText)+2, a.h)}
+	box := area{(a.w - w) / 2, max(0, (a.h-len(text)-2)/2), w, min(len(text)+2, a.h)}
 	for y := range box.h {
 		for x := range box.w {
 			s.Put(box.x+x, box.y+y, " ", v.theme.bar)
 		}
-		if y > 0 && y <= len(helpText) {
-			put(s, box.x+2, box.y+y, box.w-2, helpText[y-1], v.theme.bar)
+		if y > 0 && y <= len(text) {
+			put(s, box.x+2, box.y+y, box.w-2, text[y-1], v.theme.bar)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gdamore/tcell/v2"
 	"github.com/google/go-cmp/cmp"
@@ -180,6 +181,7 @@ func TestScreens(t *testing.T) {
 		{"ten seconds", 80, 24, 256, four(12e6), func(v *view) { v.span = 10 * second }},
 		{"ten minutes", 80, 24, 256, four(12e6), func(v *view) { v.span = 600 * second }},
 		{"help", 80, 24, 256, four(12e6), func(v *view) { v.help = true }},
+		{"help without a command", 80, 24, 256, four(12e6), func(v *view) { v.help, v.alone, v.layout = true, true, "full" }},
 		{"prefix", 80, 24, 256, four(12e6), func(v *view) { v.prefix = true }},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -250,7 +252,12 @@ func TestKeys(t *testing.T) {
 	if _, quit := v.key('q', 0); quit {
 		t.Error("q quits though there is a command")
 	}
-	v.alone = true
+	v.alone, v.layout, v.share = true, "full", 40
+	v.key('l', 0)
+	v.key('>', 0)
+	if v.layout != "full" || v.share != 40 {
+		t.Errorf("%s, %d %% though there is no command", v.layout, v.share)
+	}
 	if _, quit := v.key('q', 0); !quit {
 		t.Error("q does not quit where there is no command")
 	}
@@ -299,13 +306,16 @@ func TestAxis(t *testing.T) {
 		{meter.Rate, 4.2e9, false, 5e9, "Gbit/s", "2.5"},
 		{meter.Rate, 12e6, true, 1e8, "Mbit/s", "1"},
 		{meter.Rate, 1e8, true, 1e8, "Mbit/s", "1"},
+		{meter.Rate, 1e9, true, 1e9, "Gbit/s", "10M"},
+		{meter.Rate, 1e4, true, 1e4, "kbit/s", "100b"},
+		{meter.Delay, 1, true, 1, "s", "10ms"},
 		{meter.Delay, 0.0123, false, 0.015, "ms", "7.5"},
 		{meter.Delay, 2.5, false, 3, "s", "1.5"},
 		{meter.Delay, 0, false, 1e-6, "us", "0.5"},
 	} {
 		a := axisFor(row.what, row.peak, row.log)
-		if math.Abs(a.top/row.top-1) > 1e-9 || a.name != row.unit || a.label(row.what, 0.5) != row.mid {
-			t.Errorf("%+v: top %g %s, middle %s", row, a.top, a.name, a.label(row.what, 0.5))
+		if math.Abs(a.top/row.top-1) > 1e-9 || a.name != row.unit || a.label(row.what, 0.5, true) != row.mid {
+			t.Errorf("%+v: top %g %s, middle %s", row, a.top, a.name, a.label(row.what, 0.5, true))
 		}
 	}
 	a := axisFor(meter.Rate, 15e6, false)
@@ -319,6 +329,87 @@ func TestAxis(t *testing.T) {
 	}
 	if got := axisFor(meter.Rate, 1e8, true).level(1e6, 80); got != 40 {
 		t.Errorf("a hundredth is at %d of 80 on a logarithmic scale, want 40", got)
+	}
+}
+
+// As time goes on, a column moves by half a cell, and its dots stay what they are; marks of drops keep their distances.
+func TestScrolling(t *testing.T) {
+	const w, h = 40, 12
+	s := simulated(t, w, h)
+	g := newGraph(four(12e6)[0])
+	th := themeFor(256)
+	width := 60 * second / (perCell * (w - labels))
+	width = (width + meter.Bin - 1).Truncate(meter.Bin)
+	// The dots of each column, from the bottom, and where the marks are.
+	look := func(now time.Duration) (columns []string, marks []int) {
+		s.Clear()
+		g.draw(s, area{0, 0, w, h}, &th, window{60 * second, now}, false)
+		for x := labels; x < w; x++ {
+			for k := range perCell {
+				dots := ""
+				for y := h - 2; y >= 3; y-- {
+					text, _, _ := s.Get(x, y)
+					r, _ := utf8.DecodeRuneInString(text)
+					for _, bit := range braille[k] {
+						dots += map[bool]string{true: "#", false: "."}[r > brailleStart && uint8(r-brailleStart)&bit != 0]
+					}
+				}
+				columns = append(columns, dots)
+			}
+			if text, _, _ := s.Get(x, 2); text == "×" {
+				marks = append(marks, x)
+			}
+		}
+		return columns, marks
+	}
+	now := (until - 5*second).Truncate(width) - 1 // a column has just ended
+	before, marks := look(now)
+	if !strings.Contains(strings.Join(before, ""), "#") || len(marks) < 3 {
+		t.Fatalf("there is nothing to see: %q, marks at %v", before, marks)
+	}
+	first := g.first
+	for range 7 {
+		now += width
+		columns, later := look(now)
+		if first++; g.first != first {
+			t.Fatalf("the first column is %d, want %d", g.first, first)
+		}
+		// A line and the capacity give way to what else is in their cell: only what is filled is the same to the dot.
+		for i := range columns[:len(columns)-2] {
+			if a, b := strings.Index(before[i+1]+".", "."), strings.Index(columns[i]+".", "."); a != b {
+				t.Fatalf("column %d had %d dots, and has %d:\n%s\n%s", first+int64(i), a, b, before[i+1], columns[i])
+			}
+		}
+		shift := marks[len(marks)-1] - later[len(later)-1]
+		for i := range later {
+			if k := len(marks) - len(later) + i; k >= 0 && marks[k]-later[i] != shift {
+				t.Errorf("marks were at %v, and are at %v", marks, later)
+			}
+		}
+		before, marks = columns, later
+	}
+}
+
+// Where there is no braille, what comes closest.
+func TestGlyphs(t *testing.T) {
+	for _, row := range []struct {
+		name           string
+		dots           uint8
+		pattern        bool
+		braille, halfs string
+		letter         string
+	}{
+		{"nothing", 0, false, " ", " ", " "},
+		{"full", 0xff, false, "⣿", "█", "#"},
+		{"the lowest left", braille[0][0], false, "⡀", "▄", "."},
+		{"the highest right", braille[1][3], false, "⠈", "▀", "."},
+		{"the lower half", 0xe4, false, "⣤", "▄", ":"},
+		{"capacity", 0x6a, true, "⡪", "░", ":"},
+	} {
+		fine, rough := theme{}, theme{coarse: true}
+		if a, b, c := fine.glyph(row.dots, row.pattern), rough.glyph(row.dots, row.pattern), ascii(row.dots); a != row.braille || b != row.halfs || c != row.letter {
+			t.Errorf("%s: %q, %q, %q", row.name, a, b, c)
+		}
 	}
 }
 
