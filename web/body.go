@@ -9,11 +9,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Body is bytes in memory, a stored file's mapping included, or a file.
+// A Body is bytes in memory, a stored file's mapping included, or within a file.
 type Body struct {
 	data []byte
 	file *os.File
+	at   int64 // where it begins there
 	size int64
+	dir  string // where the file can become a stored one, of which the body is at its place already; "" if nowhere
 }
 
 // Bytes is a body in memory.
@@ -25,7 +27,7 @@ func (b Body) Size() int64 { return b.size }
 // Reader reads it from its beginning.
 func (b Body) Reader() io.Reader {
 	if b.file != nil {
-		return io.NewSectionReader(b.file, 0, b.size)
+		return io.NewSectionReader(b.file, b.at, b.size)
 	}
 	return bytes.NewReader(b.data)
 }
@@ -39,7 +41,7 @@ func (b Body) copyTo(to *os.File) error {
 		_, err := to.Write(b.data)
 		return err
 	}
-	if _, err := b.file.Seek(0, io.SeekStart); err != nil {
+	if _, err := b.file.Seek(b.at, io.SeekStart); err != nil {
 		return err
 	}
 	n, err := io.CopyN(to, b.file, b.size)
@@ -54,11 +56,12 @@ const inMemory = 64 << 10
 
 // A Spool takes in a body of any length: a short one in memory, a long one in a file without a name, which ends with us.
 type Spool struct {
-	dir  string
-	buf  []byte
-	file *os.File
-	size int64
-	err  error
+	dir   string
+	buf   []byte
+	file  *os.File
+	named bool // the file can be given a name
+	size  int64
+	err   error
 }
 
 // Spool makes one for a body that will be stored here.
@@ -83,7 +86,10 @@ func (s *Spool) Write(p []byte) (int, error) {
 
 func (s *Spool) flush() {
 	if s.file == nil {
-		if s.file, s.err = unnamed(s.dir); s.err != nil {
+		if s.file, s.named, s.err = unnamed(s.dir); s.err == nil {
+			_, s.err = s.file.Seek(leadSize, io.SeekStart)
+		}
+		if s.err != nil {
 			return
 		}
 	}
@@ -97,7 +103,11 @@ func (s *Spool) Body() (Body, error) {
 		return Bytes(s.buf), s.err
 	}
 	s.flush()
-	return Body{file: s.file, size: s.size}, s.err
+	b := Body{file: s.file, at: leadSize, size: s.size}
+	if s.named && s.size <= mostInPlace {
+		b.dir = s.dir
+	}
+	return b, s.err
 }
 
 // Close gives up the spool and the Body made of it.
@@ -107,17 +117,16 @@ func (s *Spool) Close() {
 	}
 }
 
-// unnamed makes a file in a directory that has no name there (O_TMPFILE), or, where the file system knows no such, one
-// whose name is removed at once.
-func unnamed(dir string) (*os.File, error) {
-	f, err := tmpfile(dir)
-	if err == nil {
-		return f, nil
+// unnamed makes a file in a directory that has no name there, but can be given one (O_TMPFILE); or, where the file system
+// knows no such, one whose name is removed for good at once.
+func unnamed(dir string) (f *os.File, named bool, err error) {
+	if f, err = tmpfile(dir); err == nil {
+		return f, true, nil
 	}
 	if f, err = os.CreateTemp(dir, hiddenPrefix); err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	return f, os.Remove(f.Name())
+	return f, false, os.Remove(f.Name())
 }
 
 func tmpfile(dir string) (*os.File, error) {
