@@ -89,10 +89,13 @@ func (s *session) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 		return nil, s.failure
 	}
 	c, err := s.Dial(ctx, s.server)
-	if err != nil || s.scheme == "http" {
-		return c, err
+	if err != nil {
+		return nil, err
 	}
-	return s.handshake(c, []string{s.alpn})
+	if s.scheme == "http" {
+		return socket(c), nil
+	}
+	return s.handshake(socket(c), []string{s.alpn})
 }
 
 // begin describes a request, whose body is yet to come.
