@@ -93,10 +93,12 @@ var sites = []struct {
 // page gets some of the sites, and turns into a list of what the browser got.
 const page = `<html><link rel="icon" href="data:,"><body><script src="app.js"></script><script crossorigin src="https://old.site.test/"></script>
 <script crossorigin src="https://six.site.test/"></script><link crossorigin rel="stylesheet" href="https://zip.site.test/">
-<img crossorigin src="https://img.site.test/">
-<iframe src="https://cookie.site.test/"></iframe><script>onload = () => { document.body.innerText = "got\n" +
+<img crossorigin src="https://img.site.test/"><img src="https://bad.site.test/"><link rel="preload" as="fetch" crossorigin href="https://range.site.test/">
+<iframe src="https://cookie.site.test/"></iframe><script>done = new Promise(end => onload = async () => {
+await fetch("https://old.site.test/?posted", {method: "POST", body: "asked"}).then(r => r.text())
+document.body.innerText = "got\n" +
 performance.getEntriesByType("resource").map(e => [e.name, e.nextHopProtocol, e.encodedBodySize, e.responseStatus].join(" "))
-.sort().join("\n") + "\nall" }</script></body></html>`
+.sort().join("\n") + "\nall"; end() })</script></body></html>`
 
 // picture does not compress.
 var picture = func() []byte {
