@@ -13,13 +13,13 @@ import (
 	"strings"
 
 	"gomahi/internal/cli"
+	"gomahi/internal/host"
 	"gomahi/shell"
 	"gomahi/web/authority"
 )
 
-// bundles are where distributions have the certificates that they trust, as crypto/x509 looks for them.
-var bundles = []string{"/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem",
-	"/etc/pki/tls/cacert.pem", "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", "/etc/ssl/cert.pem"}
+// bundles are the files of certificates that the system may have.
+var bundles = host.Bundles
 
 // variables name a file of trusted certificates to OpenSSL and Go, Node, Python's requests, curl, and git.
 var variables = []string{"SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO"}
