@@ -20,6 +20,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -109,6 +110,8 @@ var picture = func() []byte {
 	return b.Bytes()
 }()
 
+var anything = make([]byte, 128<<10)
+
 func text(s string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, s) }
 }
@@ -163,6 +166,13 @@ func site(ip netip.Addr, protocols string, page http.Handler, signs *authority.A
 	timed := func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Timing-Allow-Origin", "*") // or pages of other sites see no figures
 		w.Header().Set("Access-Control-Allow-Origin", "*")
+		if n, err := strconv.ParseInt(r.URL.Query().Get("bytes"), 10, 64); err == nil { // of anything, whichever the site
+			w.Header().Set("Content-Length", fmt.Sprint(n))
+			for ; n > 0; n -= int64(len(anything)) {
+				w.Write(anything[:min(n, int64(len(anything)))])
+			}
+			return
+		}
 		page.ServeHTTP(w, r)
 	}
 	certificate := func(h *tls.ClientHelloInfo) (*tls.Certificate, error) { return signs.Certificate(h.ServerName) }
@@ -213,6 +223,18 @@ func browse(args []string) error {
 		}
 	}
 	return nil
+}
+
+// fetch gets something, and prints how fast it came.
+func fetch(args []string) error {
+	start := time.Now()
+	res, err := (&http.Client{Transport: &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{}}}).Get(args[0])
+	if err != nil {
+		return err
+	}
+	n, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{res.Body}, make([]byte, 128<<10))
+	fmt.Printf("%s %d bytes %.1f MB/s\n", res.Proto, n, float64(n)/1e6/time.Since(start).Seconds())
+	return err
 }
 
 func round() error {
