@@ -20,8 +20,10 @@ type outbox struct {
 	err     error
 }
 
-// mostWaiting is how much may wait before those who write do.
-const mostWaiting = 256 << 10
+const (
+	mostWaiting = 256 << 10 // before those who write do
+	worthIt     = 32 << 10  // a write of so much goes by itself, if nothing is before it
+)
 
 func newOutbox(c net.Conn) *outbox {
 	o := &outbox{Conn: c}
@@ -41,12 +43,34 @@ func (o *outbox) Write(p []byte) (int, error) {
 	if o.err != nil {
 		return 0, o.err
 	}
+	if len(p) >= worthIt && !o.busy {
+		o.busy = true
+		o.mu.Unlock()
+		_, err := o.Conn.Write(p)
+		o.mu.Lock()
+		o.err = err
+		if len(o.waiting) == 0 || err != nil {
+			o.rest()
+			return len(p), err
+		}
+		go o.passOn()
+		return len(p), nil
+	}
 	o.waiting = append(o.waiting, p...)
 	if !o.busy {
 		o.busy = true
 		go o.passOn()
 	}
 	return len(p), nil
+}
+
+// rest is when nothing is to be passed on any more.
+func (o *outbox) rest() {
+	o.busy = false
+	o.changed.Broadcast()
+	if o.closed {
+		o.Conn.Close()
+	}
 }
 
 // passOn writes until nothing waits.
@@ -61,11 +85,7 @@ func (o *outbox) passOn() {
 		o.mu.Lock()
 		o.err = err
 	}
-	o.busy = false
-	o.changed.Broadcast()
-	if o.closed {
-		o.Conn.Close()
-	}
+	o.rest()
 }
 
 // Close ends the connection when what was written has left, for which there is some time.
