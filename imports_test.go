@@ -48,7 +48,7 @@ var mayImport = []struct {
 		"internal/tool", "internal/webtool", "internal/graph", "internal/host", "internal/report"}},
 	{"internal/tool", []room{"effects/...", "shell", "packet", "internal/cli", "internal/host", "internal/report", "internal/control",
 		"trace", "scenario", "profiles", "meter"}},
-	{"internal/webtool", []room{"internal/tool", "internal/cli", "shell", "effects", "web/..."}},
+	{"internal/webtool", []room{"internal/tool", "internal/cli", "internal/host", "shell", "effects", "web/..."}},
 	{"internal/graph", nil}, // reads logs, which are text
 	{"internal/cli", nil},
 	{"internal/control", nil},

@@ -37,7 +37,7 @@ const cubic, bbr = "cubic", "bbr"
 func run() error {
 	rounds, only, dir := 5, "", "bench-results"
 	flag.IntVar(&rounds, "rounds", rounds, "how often each is measured")
-	flag.StringVar(&only, "only", only, "precision, meter, scale, many, others, ratios or link")
+	flag.StringVar(&only, "only", only, "precision, meter, scale, many, others, web, ratios or link")
 	flag.StringVar(&dir, "o", dir, "where bench.json and the pictures go")
 	flag.Parse()
 	wants := func(part string) bool { return only == "" || only == part }
@@ -102,6 +102,11 @@ func run() error {
 	defer rows.Flush()
 	if wants("ratios") {
 		if err := b.ratios(rounds, row, client); err != nil {
+			return err
+		}
+	}
+	if wants("web") {
+		if err := b.web(rounds, row); err != nil {
 			return err
 		}
 	}

@@ -2,15 +2,19 @@ package e2e
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
+
+	"gomahi/internal/testutil"
 )
 
 // small is the small internet of "probe websites", with its names and its authority, in a laboratory.
@@ -83,9 +87,9 @@ func TestWeb(t *testing.T) {
 	if !strings.Contains(said, "gm-webrecord: 20 exchanges of 13 origins, ") || !strings.Contains(said, ", 2 failures") {
 		t.Error(said)
 	}
-	const rounds = 50
-	replayed, said := s.must("gm-webreplay", "--fail-on-miss", "site", "probe", "browse", "-n", fmt.Sprint(rounds))
-	if d := cmp.Diff(strings.Split(strings.Repeat(live, rounds), "\n"), strings.Split(replayed, "\n")); d != "" {
+	const often = 50
+	replayed, said := s.must("gm-webreplay", "--fail-on-miss", "site", "probe", "browse", "-n", fmt.Sprint(often))
+	if d := cmp.Diff(strings.Split(strings.Repeat(live, often), "\n"), strings.Split(replayed, "\n")); d != "" {
 		t.Error(d)
 	}
 	if !strings.Contains(said, "requests answered\n") {
@@ -150,13 +154,13 @@ func TestWebRecordKilled(t *testing.T) {
 	s := newSmall(t)
 	before := s.state()
 	some := 0
-	for n := range 10 {
+	for n := range rounds(10) {
 		site := fmt.Sprint("site", n)
 		c := s.command("gm-webrecord", site, "probe", "browse", "-n", "1000")
 		if err := c.Start(); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Duration(200+37*n) * time.Millisecond)
+		time.Sleep(time.Duration(200+37*n%500) * time.Millisecond)
 		family := append(descendants(c.Process.Pid), c.Process.Pid)
 		for _, p := range family {
 			if b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/comm", p)); strings.TrimSpace(string(b)) == "gm-webrecord" {
@@ -185,48 +189,112 @@ func TestWebRecordKilled(t *testing.T) {
 	s.unchanged(before)
 }
 
-// A browser gets the same page of the same resources, sizes, statuses and protocols live, while recording and replayed.
+// A browser gets the same page of the same resources, sizes, statuses and protocols live, while recording and replayed,
+// load after load.
 func TestWebBrowser(t *testing.T) {
-	chromium, err := exec.LookPath("chromium")
-	if err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
-	s := newSmall(t)
-	spki, err := os.ReadFile(s.ca + ".spki")
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := 0
-	load := func(before ...string) string {
+	s, spki := newBrowsed(t)
+	loads := rounds(3)
+	load := func(n int, line string) string {
 		t.Helper()
-		n++
-		line := append(before, chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-			"--disable-background-networking", "--disable-component-update", fmt.Sprintf("--user-data-dir=%s/profile%d", s.dir, n))
-		if before == nil {
-			line = append(line, "--ignore-certificate-errors-spki-list="+string(spki))
+		out, said := s.must(strings.Fields(line)...)
+		want := strings.SplitAfterN(out, "\f\n", 2)[0]
+		if out != strings.Repeat(want, n) {
+			t.Fatalf("loads differ:\n%s%s", out, said)
 		}
-		out, said := s.must(append(append([]string{"env", "HOME=" + s.dir}, line...), "--dump-dom", "https://www.site.test/")...)
-		_, out, _ = strings.Cut(out, "got<br>")
-		if out, _, _ = strings.Cut(out, "<br>all"); strings.Count(out, "<br>") < 5 {
-			t.Fatalf("%v: %q %s", before, out, said)
-		}
-		return strings.ReplaceAll(out, "<br>", "\n")
+		return want
 	}
-	live := load()
-	for _, want := range []string{"https://old.site.test/ http/1.1 3 200\n", "https://img.site.test/ h2 20", "https://six.site.test/ h2 3 200\n"} {
+	many := fmt.Sprintf("probe page -n %d https://www.site.test/", loads)
+	live := load(loads, many+" "+spki)
+	for _, want := range []string{"GET https://www.site.test/ 200 h2 ", "GET https://old.site.test/ 200 http/1.1 3 bytes ", "GET https://cookie.site.test/ 302 h2\n",
+		"POST https://old.site.test/?posted 200 http/1.1 3 bytes", "https://bad.site.test/ failed", "https://six.site.test/ h2 3 200<br>"} {
 		if !strings.Contains(live, want) {
 			t.Errorf("no %q in\n%s", want, live)
 		}
 	}
-	if d := cmp.Diff(live, load("gm-webrecord", "site", "--")); d != "" {
+	if d := cmp.Diff(live, load(1, "gm-webrecord site probe page https://www.site.test/")); d != "" {
 		t.Error("recording:", d)
 	}
-	for range 3 {
-		if d := cmp.Diff(live, load("gm-webreplay", "--fail-on-miss", "site", "gm-delay", "5", "--")); d != "" {
-			t.Error("replayed:", d)
+	if d := cmp.Diff(live, load(loads, "gm-webreplay --fail-on-miss site gm-delay 5 "+many)); d != "" {
+		t.Error("replayed:", d)
+	}
+	// On its own command line, and from a script.
+	const options = "--headless --no-sandbox --disable-gpu --disable-dev-shm-usage --dump-dom https://www.site.test/"
+	for _, line := range []string{"gm-webrecord again -- chromium " + options, "gm-webreplay site gm-delay 5 -- chromium " + options} {
+		if out, said := s.must(append([]string{"env", "HOME=" + s.dir}, strings.Fields(line)...)...); !strings.Contains(out, "six.site.test") {
+			t.Error(line, out, said)
 		}
 	}
+	out, _ := s.must("env", "HOME="+s.dir, "gm-webreplay", "site", "sh", "-c", "chromium $(gm-webreplay --chromium) "+options)
+	if !strings.Contains(out, "six.site.test") {
+		t.Error(out)
+	}
+	if left, err := filepath.Glob(filepath.Join(os.TempDir(), "gm-chromium-*")); err != nil || len(left) > 0 {
+		t.Error(left, err)
+	}
+}
+
+// newBrowsed is the small internet for Chromium, and the option by which that trusts it.
+func newBrowsed(t testing.TB) (s *small, option string) {
+	if _, err := exec.LookPath("chromium"); err != nil {
+		testutil.Skip(t, "needs chromium")
+	}
+	s = newSmall(t)
+	spki, err := os.ReadFile(s.ca + ".spki")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, "--ignore-certificate-errors-spki-list=" + string(spki)
+}
+
+// roundsVar has how often the tests of web sites do what can never be done often enough.
+const roundsVar = "GOMAHI_TEST_WEB"
+
+// rounds is that number, or else a few.
+func rounds(few int) int {
+	if n, err := strconv.Atoi(os.Getenv(roundsVar)); err == nil {
+		return n
+	}
+	return few
+}
+
+// mostVariation is that of the load times of a page over a link, as standard deviation by mean.
+const mostVariation = 0.05
+
+// A page takes as long each time that it is loaded over the same link.
+func TestWebLoadTime(t *testing.T) {
+	s, _ := newBrowsed(t)
+	s.must("gm-webrecord", "site", "probe", "page", "https://www.site.test/")
+	quietly(t, attempts, func() error {
+		out, said := s.must(strings.Fields("gm-webreplay --fail-on-miss site gm-delay 50 gm-link 10Mbps 10Mbps -- " +
+			"probe page -times -n 21 https://www.site.test/")...)
+		times := floats(t, strings.Fields(out)[1:]) // the first is the browser's own
+		mean, deviation := moments(times)
+		t.Logf("%.0f ms on average, variation %.1f %%: %.0f %s", mean, 100*deviation/mean, times, said)
+		if deviation > mostVariation*mean {
+			return fmt.Errorf("a variation of %.1f %%: %.0f", 100*deviation/mean, times)
+		}
+		return nil
+	})
+}
+
+func floats(t testing.TB, words []string) (out []float64) {
+	for _, w := range words {
+		v, err := strconv.ParseFloat(w, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, v)
+	}
+	return out
+}
+
+// moments are the mean and the standard deviation of a sample.
+func moments(v []float64) (mean, deviation float64) {
+	for _, x := range v {
+		mean += x / float64(len(v))
+	}
+	for _, x := range v {
+		deviation += (x - mean) * (x - mean) / float64(len(v)-1)
+	}
+	return mean, math.Sqrt(deviation)
 }

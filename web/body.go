@@ -9,11 +9,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A Body is bytes in memory, a stored file's mapping included, or a file.
+// A Body is bytes in memory, a stored file's mapping included, or within a file.
 type Body struct {
 	data []byte
 	file *os.File
+	at   int64 // where it begins there
 	size int64
+	dir  string // where the file can become a stored one, of which the body is at its place already; "" if nowhere
 }
 
 // Bytes is a body in memory.
@@ -25,7 +27,7 @@ func (b Body) Size() int64 { return b.size }
 // Reader reads it from its beginning.
 func (b Body) Reader() io.Reader {
 	if b.file != nil {
-		return io.NewSectionReader(b.file, 0, b.size)
+		return io.NewSectionReader(b.file, b.at, b.size)
 	}
 	return bytes.NewReader(b.data)
 }
@@ -39,7 +41,7 @@ func (b Body) copyTo(to *os.File) error {
 		_, err := to.Write(b.data)
 		return err
 	}
-	if _, err := b.file.Seek(0, io.SeekStart); err != nil {
+	if _, err := b.file.Seek(b.at, io.SeekStart); err != nil {
 		return err
 	}
 	n, err := io.CopyN(to, b.file, b.size)
@@ -49,41 +51,43 @@ func (b Body) copyTo(to *os.File) error {
 	return err
 }
 
-// inMemory is the most of a body under way that is not in a file.
-const inMemory = 64 << 10
+// block is how much is written to a file at once, and the most of a body under way that is not in one. Blocks begin at
+// multiples of their size, or the kernel would take twice as long for its pages.
+const block = 128 << 10
 
 // A Spool takes in a body of any length: a short one in memory, a long one in a file without a name, which ends with us.
 type Spool struct {
-	dir  string
-	buf  []byte
-	file *os.File
-	size int64
-	err  error
+	dir   string
+	buf   []byte // what is not in the file yet; in the first, room for the lead
+	file  *os.File
+	named bool // the file can be given a name
+	size  int64
+	err   error
 }
 
 // Spool makes one for a body that will be stored here.
-func (d *Dir) Spool() *Spool { return &Spool{dir: d.path} }
+func (d *Dir) Spool() *Spool { return &Spool{dir: d.path, buf: make([]byte, leadSize)} }
 
 // Write takes in the next bytes. It never fails: a body that could not be kept is no reason to stop what it passes
 // through; Body says what was wrong.
 func (s *Spool) Write(p []byte) (int, error) {
-	s.size += int64(len(p))
-	if s.err == nil && len(s.buf)+len(p) > inMemory {
+	n := len(p)
+	s.size += int64(n)
+	for s.err == nil && len(s.buf)+len(p) > block {
+		fits := block - len(s.buf)
+		s.buf = append(s.buf, p[:fits]...)
+		p = p[fits:]
 		s.flush()
 	}
-	switch {
-	case s.err != nil:
-	case len(p) > inMemory:
-		_, s.err = s.file.Write(p)
-	default:
+	if s.err == nil {
 		s.buf = append(s.buf, p...)
 	}
-	return len(p), nil
+	return n, nil
 }
 
 func (s *Spool) flush() {
 	if s.file == nil {
-		if s.file, s.err = unnamed(s.dir); s.err != nil {
+		if s.file, s.named, s.err = unnamed(s.dir); s.err != nil {
 			return
 		}
 	}
@@ -94,10 +98,14 @@ func (s *Spool) flush() {
 // Body is what has been written.
 func (s *Spool) Body() (Body, error) {
 	if s.file == nil || s.err != nil {
-		return Bytes(s.buf), s.err
+		return Bytes(s.buf[min(leadSize, len(s.buf)):]), s.err
 	}
 	s.flush()
-	return Body{file: s.file, size: s.size}, s.err
+	b := Body{file: s.file, at: leadSize, size: s.size}
+	if s.named && s.size <= mostInPlace {
+		b.dir = s.dir
+	}
+	return b, s.err
 }
 
 // Close gives up the spool and the Body made of it.
@@ -107,17 +115,16 @@ func (s *Spool) Close() {
 	}
 }
 
-// unnamed makes a file in a directory that has no name there (O_TMPFILE), or, where the file system knows no such, one
-// whose name is removed at once.
-func unnamed(dir string) (*os.File, error) {
-	f, err := tmpfile(dir)
-	if err == nil {
-		return f, nil
+// unnamed makes a file in a directory that has no name there, but can be given one (O_TMPFILE); or, where the file system
+// knows no such, one whose name is removed for good at once.
+func unnamed(dir string) (f *os.File, named bool, err error) {
+	if f, err = tmpfile(dir); err == nil {
+		return f, true, nil
 	}
 	if f, err = os.CreateTemp(dir, hiddenPrefix); err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	return f, os.Remove(f.Name())
+	return f, false, os.Remove(f.Name())
 }
 
 func tmpfile(dir string) (*os.File, error) {

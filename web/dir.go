@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+	"google.golang.org/protobuf/encoding/protowire"
 )
 
 // hiddenPrefix begins the names of files that are not complete. Only file systems without O_TMPFILE ever show one.
@@ -46,18 +48,23 @@ func (d *Dir) Path() string { return d.path }
 
 // Write stores an exchange in a file of its own, which is there complete or not at all, and returns its name.
 func (d *Dir) Write(x *Exchange) (name string, err error) {
-	f, err := tmpfile(d.path)
+	f, placed, err := d.place(x)
 	hidden := ""
-	if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EISDIR) { // not with this file system or kernel
-		if f, err = os.CreateTemp(d.path, hiddenPrefix); err == nil {
-			hidden = f.Name()
+	if f == nil && err == nil {
+		f, err = tmpfile(d.path)
+		if errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EISDIR) { // not with this file system or kernel
+			if f, err = os.CreateTemp(d.path, hiddenPrefix); err == nil {
+				hidden = f.Name()
+			}
+		}
+		if err == nil {
+			defer f.Close()
 		}
 	}
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("storing an exchange in %s: %w", d.path, err)
 	}
-	defer f.Close()
-	for _, part := range x.marshal() {
+	for _, part := range x.marshal(placed) {
 		if err = part.copyTo(f); err != nil {
 			break
 		}
@@ -80,6 +87,24 @@ func (d *Dir) Write(x *Exchange) (name string, err error) {
 		os.Remove(hidden)
 	}
 	return "", fmt.Errorf("storing an exchange in %s: %w", d.path, err)
+}
+
+// place makes the file that holds a body of the exchange already, and of which nothing else is written yet, the one to
+// store it in: a large body is not written twice. There may be none.
+func (d *Dir) place(x *Exchange) (*os.File, protowire.Number, error) {
+	b, field := &x.Response.Body, protowire.Number(fieldResponse)
+	if b.dir != d.path {
+		b, field = &x.Request.Body, fieldRequest
+	}
+	if b.dir != d.path {
+		return nil, 0, nil
+	}
+	b.dir = "" // there is one name for it
+	if _, err := b.file.WriteAt(lead(field, b.size), 0); err != nil {
+		return nil, 0, err
+	}
+	_, err := b.file.Seek(b.at+b.size, io.SeekStart)
+	return b.file, field, err
 }
 
 // Files are the names of a recording's files.

@@ -77,8 +77,31 @@ func StandIn(name string) netip.Addr {
 	return netip.AddrFrom4([4]byte{198, 18 | h[0]&1, h[1], 1 + h[2]%254})
 }
 
-// marshal lays out an exchange as it is stored. The parts are to be written one after the other.
-func (x *Exchange) marshal() []Body {
+// The body of a message can stand before all else in a file: the message is then in two parts, which readers merge. The
+// lengths before it have a fixed size, so that it can be written before they are known.
+const (
+	leadSize    = 2 * (1 + sizeDigits)
+	sizeDigits  = 5
+	mostInPlace = 1<<(7*sizeDigits) - 1 - leadSize
+)
+
+// lead is what stands before such a body.
+func lead(message protowire.Number, size int64) []byte {
+	b := appendPadded(protowire.AppendTag(nil, message, protowire.BytesType), uint64(size)+leadSize/2)
+	return appendPadded(protowire.AppendTag(b, fieldBody, protowire.BytesType), uint64(size))
+}
+
+// appendPadded appends a number in so many digits.
+func appendPadded(b []byte, v uint64) []byte {
+	for range sizeDigits - 1 {
+		b, v = append(b, byte(v)|0x80), v>>7
+	}
+	return append(b, byte(v))
+}
+
+// marshal lays out an exchange as it is stored, but for the body of the message that is in the file already, if any. The
+// parts are to be written one after the other.
+func (x *Exchange) marshal(placed protowire.Number) []Body {
 	var b []byte
 	ip := x.Server.Addr().Unmap()
 	if ip.Is6() {
@@ -97,10 +120,14 @@ func (x *Exchange) marshal() []Body {
 		field protowire.Number
 		*Message
 	}{{fieldRequest, &x.Request}, {fieldResponse, &x.Response}} {
-		head, tail := m.marshal()
+		body := m.Body
+		if m.field == placed {
+			body = Body{}
+		}
+		head, tail := m.marshal(m.field == placed)
 		b = protowire.AppendTag(b, m.field, protowire.BytesType)
-		b = protowire.AppendVarint(b, uint64(len(head))+uint64(m.Body.Size())+uint64(len(tail)))
-		out = append(out, Bytes(append(b, head...)), m.Body)
+		b = protowire.AppendVarint(b, uint64(len(head))+uint64(body.Size())+uint64(len(tail)))
+		out = append(out, Bytes(append(b, head...)), body)
 		b = tail
 	}
 	if ip.Is6() {
@@ -131,11 +158,13 @@ func (x *Exchange) marshal() []Body {
 }
 
 // marshal lays out what stands before a message's body, and what after it.
-func (m *Message) marshal() (head, tail []byte) {
+func (m *Message) marshal(placed bool) (head, tail []byte) {
 	head = appendString(nil, fieldFirstLine, m.First)
 	head = appendFields(head, fieldHeader, m.Header)
-	head = protowire.AppendTag(head, fieldBody, protowire.BytesType)
-	head = protowire.AppendVarint(head, uint64(m.Body.Size()))
+	if !placed {
+		head = protowire.AppendTag(head, fieldBody, protowire.BytesType)
+		head = protowire.AppendVarint(head, uint64(m.Body.Size()))
+	}
 	tail = appendFields(nil, fieldTrailer, m.Trailer)
 	if m.Unsized {
 		tail = appendNumber(tail, fieldUnsized, 1)

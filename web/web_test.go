@@ -30,7 +30,7 @@ func content(t testing.TB, b Body) string {
 }
 
 func stored(x *Exchange) (b []byte) {
-	for _, part := range x.marshal() {
+	for _, part := range x.marshal(0) {
 		b = append(b, part.data...)
 	}
 	return b
@@ -83,20 +83,29 @@ func TestRoundTrip(t *testing.T) {
 	}
 	x := sample()
 	x.other = appendString(nil, 99, "of another program")
-	long := d.Spool() // a body that goes to disk
-	defer long.Close()
 	piece := strings.Repeat("0123456789", 1000)
-	for range 50 {
-		io.WriteString(long, piece)
+	long := func() Body { // one that goes to disk
+		s := d.Spool()
+		t.Cleanup(s.Close)
+		for range 50 {
+			io.WriteString(s, piece)
+		}
+		body, err := s.Body()
+		if err != nil || body.file == nil {
+			t.Fatal(body.file, err)
+		}
+		return body
 	}
-	body, err := long.Body()
-	if err != nil || body.file == nil {
-		t.Fatal(body.file, err)
-	}
+	body := long()
 	x.Response.Body = body
 	name, err := d.Write(x)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if spooled, err := body.file.Stat(); err != nil {
+		t.Error(err)
+	} else if file, err := os.Stat(name); err != nil || !os.SameFile(spooled, file) {
+		t.Error("a large body was copied", err)
 	}
 	y, err := Read(name)
 	if err != nil {
@@ -111,6 +120,20 @@ func TestRoundTrip(t *testing.T) {
 	}
 	if info, err := os.Stat(name); err != nil || info.Mode().Perm() != 0o600 {
 		t.Error(info.Mode(), err)
+	}
+	for _, response := range []Body{Bytes([]byte("short")), long()} {
+		z := sample()
+		z.Request.Body, z.Response.Body = long(), response
+		if name, err = d.Write(z); err != nil {
+			t.Fatal(err)
+		}
+		z, err = Read(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if z.Response.Body.Size() != response.Size() || content(t, z.Request.Body) != strings.Repeat(piece, 50) {
+			t.Errorf("%+v", z)
+		}
 	}
 	for what, pair := range map[string][2]string{"host": {x.Host(), "www.example:8443"}, "name": {x.Name(), "www.example"},
 		"URL": {x.URL(), "https://www.example:8443/a?b=c"}} {

@@ -105,7 +105,7 @@ func (o *ls) do() error {
 
 type cat struct {
 	Headers bool   `help:"Write the heads of the request and the response before it."`
-	Decode  bool   `help:"Undo its Content-Encoding: gzip or deflate."`
+	Decode  bool   `help:"Undo its Content-Encoding: gzip, deflate, br or zstd."`
 	Method  string `placeholder:"METHOD" default:"GET" help:"Of the request (GET)."`
 	shared
 }

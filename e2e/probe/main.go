@@ -34,6 +34,10 @@ const usage = `usage: probe COMMAND [ARGUMENT...]
   natted CMD...                run CMD behind a bare veth pair whose packets are forwarded and masqueraded here
   websites FILE                be a small internet of web sites, and write its authority's certificate to FILE
   browse [-n N] [-h3 URL]      get all that these have, N times, or one thing by HTTP/3; print what was got
+  fetch URL                    get something by HTTP, and print how fast it came; the small internet has it at ?bytes=N
+  page [-n N] [-times] URL [OPTION...]
+                               load a page in Chromium with these options, N times; print the resources and the document, or how
+                               long it took [ms]
   traffic [-seed N] [-workers N] ADDRESS...
                                send every kind of traffic, as "go", "quiet" and "end" on standard input say
   device NAME down DURATION    take a device down for a while; likewise: device NAME mtu BYTES DURATION
@@ -50,7 +54,7 @@ func main() {
 	commands := map[string]func([]string) error{"lab": lab, "enter": enter, "ping": ping, "udp": udp, "tcp": tcp,
 		"connect": connect, "resolve": resolve, "dns": dns, "raw": raw, "count": count, "signals": signals,
 		"as": as, "rootly": rootly, "ignoring": ignoring, "state": state, "firewall": firewall,
-		"route": route, "sink": sink, "push": push, "flood": flood, "now": now, "websites": websites, "browse": browse,
+		"route": route, "sink": sink, "push": push, "flood": flood, "now": now, "websites": websites, "browse": browse, "page": loadPage, "fetch": fetch,
 		"traffic": traffic, "device": device, "sysctl": sysctl,
 		"natted": natted, "serve": func([]string) error { return forever(serve()) }}
 	if len(os.Args) < 2 || commands[os.Args[1]] == nil {

@@ -20,6 +20,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -93,10 +94,12 @@ var sites = []struct {
 // page gets some of the sites, and turns into a list of what the browser got.
 const page = `<html><link rel="icon" href="data:,"><body><script src="app.js"></script><script crossorigin src="https://old.site.test/"></script>
 <script crossorigin src="https://six.site.test/"></script><link crossorigin rel="stylesheet" href="https://zip.site.test/">
-<img crossorigin src="https://img.site.test/">
-<iframe src="https://cookie.site.test/"></iframe><script>onload = () => { document.body.innerText = "got\n" +
+<img crossorigin src="https://img.site.test/"><img src="https://bad.site.test/"><link rel="preload" as="fetch" crossorigin href="https://range.site.test/">
+<iframe src="https://cookie.site.test/"></iframe><script>done = new Promise(end => onload = async () => {
+await fetch("https://old.site.test/?posted", {method: "POST", body: "asked"}).then(r => r.text())
+document.body.innerText = "got\n" +
 performance.getEntriesByType("resource").map(e => [e.name, e.nextHopProtocol, e.encodedBodySize, e.responseStatus].join(" "))
-.sort().join("\n") + "\nall" }</script></body></html>`
+.sort().join("\n") + "\nall"; end() })</script></body></html>`
 
 // picture does not compress.
 var picture = func() []byte {
@@ -106,6 +109,8 @@ var picture = func() []byte {
 	png.Encode(&b, p)
 	return b.Bytes()
 }()
+
+var anything = make([]byte, 128<<10)
 
 func text(s string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, s) }
@@ -161,6 +166,13 @@ func site(ip netip.Addr, protocols string, page http.Handler, signs *authority.A
 	timed := func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Timing-Allow-Origin", "*") // or pages of other sites see no figures
 		w.Header().Set("Access-Control-Allow-Origin", "*")
+		if n, err := strconv.ParseInt(r.URL.Query().Get("bytes"), 10, 64); err == nil { // of anything, whichever the site
+			w.Header().Set("Content-Length", fmt.Sprint(n))
+			for ; n > 0; n -= int64(len(anything)) {
+				w.Write(anything[:min(n, int64(len(anything)))])
+			}
+			return
+		}
 		page.ServeHTTP(w, r)
 	}
 	certificate := func(h *tls.ClientHelloInfo) (*tls.Certificate, error) { return signs.Certificate(h.ServerName) }
@@ -211,6 +223,18 @@ func browse(args []string) error {
 		}
 	}
 	return nil
+}
+
+// fetch gets something, and prints how fast it came.
+func fetch(args []string) error {
+	start := time.Now()
+	res, err := (&http.Client{Transport: &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{}}}).Get(args[0])
+	if err != nil {
+		return err
+	}
+	n, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{res.Body}, make([]byte, 128<<10))
+	fmt.Printf("%s %d bytes %.1f MB/s\n", res.Proto, n, float64(n)/1e6/time.Since(start).Seconds())
+	return err
 }
 
 func round() error {

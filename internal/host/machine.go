@@ -56,7 +56,7 @@ func (m *Machine) Findings(offline bool) []Finding {
 	if t.inside() {
 		out = append(out, Mounts(t.Mounts), NFTables(t.NFTables))
 	}
-	return append(out, m.ipv6(), m.resolver(offline), m.pings(), m.buffers(t), m.clock(), m.timers(), m.cpus())
+	return append(out, m.ipv6(), m.resolver(offline), m.certificates(), m.pings(), m.buffers(t), m.clock(), m.timers(), m.cpus())
 }
 
 // WhyNot is the first finding that stops the tools from starting, nil if none is known. It only looks: what a trial

@@ -31,6 +31,7 @@ var usual = files{
 	"/proc/sys/net/ipv4/tcp_wmem":                                      "4096\t16384\t33554432\n",
 	"/proc/sys/net/ipv4/ping_group_range":                              "0\t2147483647\n",
 	"/etc/resolv.conf":                                                 "nameserver 192.0.2.53\n",
+	"/etc/ssl/certs/ca-certificates.crt":                               "trusted\n",
 	"/sys/devices/system/clocksource/clocksource0/current_clocksource": "tsc\n",
 }
 
@@ -108,10 +109,10 @@ func TestFindings(t *testing.T) {
 		want []string
 	}{
 		{"root", root, files{"/proc/sys/net/ipv6/conf/all/force_forwarding": "0\n"}, []string{"kernel", "way out", "namespaces",
-			"user namespaces", "packet devices", "mounts", "nftables", "IPv6", "resolver", "pings", "TCP buffers", "clock",
+			"user namespaces", "packet devices", "mounts", "nftables", "IPv6", "resolver", "certificates", "pings", "TCP buffers", "clock",
 			"timers", "CPUs"}},
 		{"ordinary user", 0, nil, []string{"kernel", "way out", "user namespaces", "packet devices", "mounts", "nftables",
-			"IPv6", "resolver", "pings", "TCP buffers", "clock", "timers", "CPUs"}},
+			"IPv6", "resolver", "certificates", "pings", "TCP buffers", "clock", "timers", "CPUs"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			var names []string
@@ -142,6 +143,15 @@ func TestFindingsWithoutNamespaces(t *testing.T) {
 		case f.stops() != (f.Name == "user namespaces"):
 			t.Errorf("%+v", f)
 		}
+	}
+}
+
+func TestCertificates(t *testing.T) {
+	f := made(0, files{"/etc/ssl/certs/ca-certificates.crt": "gone", "/etc/ssl/cert.pem": "trusted\n"}).certificates()
+	same(t, Finding{Name: "certificates", OK: true, Says: "trusted ones are in /etc/ssl/cert.pem"}, f)
+	f = made(0, files{"/etc/ssl/certs/ca-certificates.crt": "gone"}).certificates()
+	if f.OK || f.Vital || f.Mend == "" {
+		t.Errorf("%+v", f)
 	}
 }
 

@@ -172,7 +172,7 @@ func (w *watch) graphs() []meter.Graph {
 	return slices.Clone(w.all)
 }
 
-func (m *Meter) tells() bool { return m.Attach }
+func (m *Meter) Tells() bool { return m.Attach }
 
 // tell attaches.
-func (m *Meter) tell(_ io.Writer, args []string) error { return m.attach(args, os.Stdin, os.Stderr) }
+func (m *Meter) Tell(_ io.Writer, args []string) error { return m.attach(args, os.Stdin, os.Stderr) }

@@ -51,7 +51,7 @@ func fuse(levels []*level, command []string, stderr io.Writer) ([]*level, []stri
 		}
 		t := inner()
 		own, rest, err := parse(t, command[1:])
-		if s, ok := t.(teller); err == nil && (t.common().Asked() || ok && s.tells()) {
+		if s, ok := t.(Teller); err == nil && (t.common().Asked() || ok && s.Tells()) {
 			break
 		}
 		v := newLevel(t, command[1:], own, stderr)

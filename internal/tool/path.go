@@ -106,10 +106,10 @@ func (o *Path) inputs() []string {
 	return []string{o.source, o.Downlink}
 }
 
-func (o *Path) tells() bool { return o.Check || o.Plot != "" }
+func (o *Path) Tells() bool { return o.Check || o.Plot != "" }
 
 // tell does what --check and --plot ask for.
-func (o *Path) tell(w io.Writer, command []string) error {
+func (o *Path) Tell(w io.Writer, command []string) error {
 	if len(command) > 0 {
 		return cli.Usagef("leave out the command, or --check and --plot", "nothing is run with --check or --plot, and %q is a command", command[0])
 	}

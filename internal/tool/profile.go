@@ -40,7 +40,7 @@ func (o *Profile) Grammar() *cli.Grammar {
 
 func (o *Profile) Set(args []string) error {
 	o.name = args[0]
-	if o.tells() {
+	if o.Tells() {
 		return nil
 	}
 	return o.load(o.name)
@@ -68,10 +68,10 @@ func linkOf(p *profiles.Profile) LinkTool {
 		DownlinkQueue: p.Downlink.Queue, DownlinkQueueArgs: p.Downlink.QueueArgs, DownlinkDelay: p.Downlink.Delay, DownlinkLoss: p.Downlink.Loss}
 }
 
-func (o *Profile) tells() bool { return o.name == "list" || o.name == "show" }
+func (o *Profile) Tells() bool { return o.name == "list" || o.name == "show" }
 
 // tell does list and show.
-func (o *Profile) tell(w io.Writer, args []string) error {
+func (o *Profile) Tell(w io.Writer, args []string) error {
 	switch {
 	case o.name == "list" && len(args) == 0:
 		return list(w)

@@ -84,10 +84,10 @@ type Seeded struct {
 	Seed *uint64 `placeholder:"N" help:"Draw from this seed: the same seed and packets meet the same fate."`
 }
 
-// A teller may say something in place of running a command.
-type teller interface {
-	tells() bool // as its command line asks
-	tell(w io.Writer, command []string) error
+// A Teller is a Tool that may say something in place of running a command.
+type Teller interface {
+	Tells() bool // as its command line asks
+	Tell(w io.Writer, command []string) error
 }
 
 const optionsUsage = "[OPTION...] "
@@ -104,8 +104,8 @@ func Main(t Tool, args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		told, err = c.Answer(g, stdout)
 	}
-	if s, ok := t.(teller); ok && err == nil && !told && s.tells() {
-		told, err = true, s.tell(stdout, command)
+	if s, ok := t.(Teller); ok && err == nil && !told && s.Tells() {
+		told, err = true, s.Tell(stdout, command)
 	}
 	levels, name, status := []*level{newLevel(t, args, own, stderr)}, g.Name, 0
 	if f, ok := t.(interface{ fuses() bool }); err == nil && !told && ok && f.fuses() {

@@ -28,6 +28,7 @@ type Record struct {
 	Port     []int `placeholder:"PORT" help:"Record this TCP port too, beside 80 and 443; may be given several times."`
 	Append   bool  `help:"Go on with a directory that is there."`
 	Insecure bool  `help:"Do not verify the servers' certificates."`
+	Browser
 	tool.Common
 
 	dir   string
@@ -48,12 +49,15 @@ func (r *Record) Grammar() *cli.Grammar {
 			"gm-webrecord --append --port 8080 site ./test",
 		},
 		Options: r,
-		Own:     func(map[string]bool) int { return 1 },
+		Own:     r.own,
 	}
 }
 
 // Set takes the directory.
 func (r *Record) Set(args []string) error {
+	if r.Chromium {
+		return nil
+	}
 	r.dir, r.ports = args[0], []uint16{80, 443}
 	for _, p := range r.Port {
 		if p < 1 || p > 65535 {
@@ -78,7 +82,7 @@ func (r *Record) Place(o *shell.Options) {
 	o.Outer = r.serve
 	var err error
 	if r.proxy.Authority, err = authority.New("gm-webrecord"); err == nil {
-		err = trust(r.proxy.Authority, o)
+		err = r.trust(r.proxy.Authority, o)
 	}
 	if err != nil {
 		o.Outer = func(*shell.Outer) error { return err }
@@ -95,7 +99,7 @@ func (r *Record) Link(l *tool.Link) (err error) {
 	}
 	r.proxy.Insecure, r.proxy.Warn = r.Insecure, l.Warn
 	l.Uplink, l.Downlink = effects.NewDelay(0), effects.NewDelay(0)
-	l.Finish = append(l.Finish, func(time.Duration) error { return r.summarize(l.Stderr) })
+	l.Finish = append(l.Finish, func(time.Duration) error { return errors.Join(r.summarize(l.Stderr), r.forget()) })
 	return nil
 }
 

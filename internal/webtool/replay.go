@@ -1,6 +1,7 @@
 package webtool
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -30,6 +31,7 @@ type Replay struct {
 	OriginDelay string `placeholder:"HOW" enum:"none,recorded" default:"none" help:"Round-trip times of the servers: none, or as seen while recording (none)."`
 	Frozen      bool   `help:"Leave dates as recorded: they are moved to now unless given."`
 	FailOnMiss  bool   `help:"Exit with 3, though the command succeeded, if a request had no answer."`
+	Browser
 	tool.Common
 
 	dir     string
@@ -56,12 +58,15 @@ func (r *Replay) Grammar() *cli.Grammar {
 			"gm-webreplay --ignore-query='^(_|cb)$' --fail-on-miss site ./test",
 		},
 		Options: r,
-		Own:     func(map[string]bool) int { return 1 },
+		Own:     r.own,
 	}
 }
 
 // Set takes the directory.
 func (r *Replay) Set(args []string) (err error) {
+	if r.Chromium {
+		return nil
+	}
 	r.dir = args[0]
 	if info, err := os.Stat(r.dir); err != nil || !info.IsDir() {
 		if err == nil {
@@ -91,9 +96,8 @@ func (r *Replay) Place(o *shell.Options) {
 	o.Closed, o.Outer = true, r.serve
 	var err error
 	if r.ca, err = authority.New("gm-webreplay"); err == nil {
-		err = trust(r.ca, o)
+		err = r.trust(r.ca, o)
 	}
-
 	if err != nil {
 		o.Outer = func(*shell.Outer) error { return err }
 	}
@@ -114,7 +118,7 @@ func (r *Replay) Link(l *tool.Link) (err error) {
 	h.RoundTrips = rtts
 	h.Miss = func(m replay.Miss) { cli.Say(l.Stderr, "gm-webreplay", "miss", m.String()) }
 	r.warn = l.Warn
-	l.Finish = append(l.Finish, func(time.Duration) error { return r.summarize(l.Stderr) })
+	l.Finish = append(l.Finish, func(time.Duration) error { return errors.Join(r.summarize(l.Stderr), r.forget()) })
 	l.Uplink, l.Downlink = effects.NewDelay(0), effects.NewDelay(0)
 	if r.OriginDelay == "recorded" {
 		up, down := map[netip.Addr]time.Duration{}, map[netip.Addr]time.Duration{}

@@ -79,7 +79,8 @@ func TestTrust(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := &shell.Options{Argv: []string{"gm-delay", "5", "/usr/bin/chromium", "--headless", "chromium"}}
-	if err := trust(a, o); err != nil {
+	b := new(Browser)
+	if err := b.trust(a, o); err != nil {
 		t.Fatal(err)
 	}
 	if got := string(o.Files[system]); got != "system\nown\n"+string(a.PEM()) || len(o.Files) != 1 {
@@ -88,12 +89,30 @@ func TestTrust(t *testing.T) {
 	if len(o.Env) != len(variables)+1 || o.Env[0] != "SSL_CERT_FILE="+system {
 		t.Error(o.Env)
 	}
-	if got := strings.Join(o.Argv, " "); got != "gm-delay 5 /usr/bin/chromium --ignore-certificate-errors-spki-list="+a.SPKI()+" --headless chromium" {
+	if got := strings.Join(o.Argv, " "); got != "gm-delay 5 /usr/bin/chromium --ignore-certificate-errors-spki-list="+a.SPKI()+" --user-data-dir="+b.profile+" --headless chromium" {
 		t.Error(got)
 	}
 	bundles = nil
-	if err := trust(a, &shell.Options{}); err == nil || !strings.Contains(err.Error(), "hint: install the package ca-certificates") {
+	if err := b.trust(a, &shell.Options{}); err == nil || !strings.Contains(err.Error(), "hint: install the package ca-certificates") {
 		t.Error(err)
+	}
+}
+
+// Within a run the options for Chromium are printed, elsewhere not.
+func TestChromium(t *testing.T) {
+	for name, made := range map[string]func() tool.Tool{"gm-webrecord": func() tool.Tool { return new(Record) },
+		"gm-webreplay": func() tool.Tool { return new(Replay) }} {
+		var out, complaint bytes.Buffer
+		t.Setenv(chromiumVar, "--x --y")
+		if status := tool.Main(made(), []string{"--chromium"}, &out, &complaint); status != 0 || out.String() != "--x --y\n" {
+			t.Error(status, out.String(), complaint.String())
+		}
+		t.Setenv(chromiumVar, "")
+		if status := tool.Main(made(), []string{"--chromium"}, &out, &complaint); status != 2 ||
+			complaint.String() != name+": error: there is no recording or replay here\n"+name+": hint: within the command of gm-webrecord or "+
+				"gm-webreplay: chromium $(gm-webrecord --chromium) URL\n" {
+			t.Error(status, complaint.String())
+		}
 	}
 }
 

@@ -2,7 +2,9 @@ package archive
 
 import (
 	"bytes"
+	"compress/flate"
 	"compress/gzip"
+	"compress/zlib"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -15,7 +17,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/andybalholm/brotli"
 	"github.com/google/go-cmp/cmp"
+	"github.com/klauspost/compress/zstd"
 
 	"gomahi/web"
 )
@@ -79,6 +83,41 @@ func TestHAR(t *testing.T) {
 		if d := cmp.Diff(fmt.Sprintf("%+v", want[i]), fmt.Sprintf("%+v", back[i])); d != "" {
 			t.Error(d)
 		}
+	}
+}
+
+// What a coding made of a body is the body again.
+func TestDecode(t *testing.T) {
+	const plain = "console.log(1)"
+	encoded := func(make func(io.Writer) io.WriteCloser, b []byte) []byte {
+		var out bytes.Buffer
+		w := make(&out)
+		w.Write(b)
+		w.Close()
+		return out.Bytes()
+	}
+	zipped := encoded(func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) }, []byte(plain))
+	for coding, b := range map[string][]byte{
+		"identity": []byte(plain),
+		"GZip":     zipped,
+		"x-gzip":   zipped,
+		"deflate":  encoded(func(w io.Writer) io.WriteCloser { return zlib.NewWriter(w) }, []byte(plain)),
+		"deflate ": encoded(func(w io.Writer) io.WriteCloser { z, _ := flate.NewWriter(w, 9); return z }, []byte(plain)),
+		"br":       encoded(func(w io.Writer) io.WriteCloser { return brotli.NewWriter(w) }, []byte(plain)),
+		"zstd":     encoded(func(w io.Writer) io.WriteCloser { z, _ := zstd.NewWriter(w); return z }, []byte(plain)),
+		"gzip, br": encoded(func(w io.Writer) io.WriteCloser { return brotli.NewWriter(w) }, zipped),
+	} {
+		if got, err := Decode(coding, b); string(got) != plain || err != nil {
+			t.Errorf("%s: %q, %v", coding, got, err)
+		}
+		if coding != "identity" {
+			if got, err := Decode(coding, b[:len(b)/2]); err == nil {
+				t.Errorf("%s: half of it is %q", coding, got)
+			}
+		}
+	}
+	if _, err := Decode("gzip, dcb", nil); err == nil || !strings.HasPrefix(err.Error(), `the coding "dcb" is not known here`) {
+		t.Error(err)
 	}
 }
 

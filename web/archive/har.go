@@ -13,10 +13,14 @@ import (
 	"io"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/andybalholm/brotli"
+	"github.com/klauspost/compress/zstd"
 
 	"gomahi/web"
 )
@@ -86,8 +90,8 @@ type timings struct {
 	Receive float64 `json:"receive"`
 }
 
-// ExportHAR writes exchanges as an HTTP archive. Bodies are decoded where their coding is gzip or deflate; others stay
-// as they came, and a comment says so.
+// ExportHAR writes exchanges as an HTTP archive. Bodies are decoded where their coding is known; others stay as they came,
+// and a comment says so.
 func ExportHAR(w io.Writer, version string, all []*web.Exchange) error {
 	if _, err := fmt.Fprintf(w, `{"log":{"version":"1.2","creator":{"name":"gomahi","version":%q},"pages":[],"entries":[`, version); err != nil {
 		return err
@@ -172,26 +176,39 @@ func textOf(b []byte) (text, encoding string) {
 	return base64.StdEncoding.EncodeToString(b), "base64"
 }
 
-// Decode undoes a content coding (RFC 9110, 8.4.1): gzip or deflate.
-func Decode(coding string, b []byte) ([]byte, error) {
-	var r io.Reader
-	var err error
-	switch strings.ToLower(strings.TrimSpace(coding)) {
-	case "identity":
-		return b, nil
-	case "gzip", "x-gzip":
-		r, err = gzip.NewReader(bytes.NewReader(b))
-	case "deflate": // some servers leave zlib's frame out
-		if r, err = zlib.NewReader(bytes.NewReader(b)); err != nil {
-			r, err = flate.NewReader(bytes.NewReader(b)), nil
+// Decode undoes the codings of a Content-Encoding header (RFC 9110, 8.4), the last first: gzip, deflate, br and zstd.
+func Decode(codings string, b []byte) ([]byte, error) {
+	list := strings.Split(codings, ",")
+	for _, coding := range slices.Backward(list) {
+		r, err := decoder(strings.ToLower(strings.TrimSpace(coding)), b)
+		if err != nil {
+			return nil, err
 		}
-	default:
-		return nil, fmt.Errorf("the coding %q is not known here\nhint: gzip and deflate are; another program must undo others", coding)
+		if b, err = io.ReadAll(r); err != nil {
+			return nil, fmt.Errorf("undoing the coding %s: %w", strings.TrimSpace(coding), err)
+		}
 	}
-	if err != nil {
-		return nil, err
+	return b, nil
+}
+
+func decoder(coding string, b []byte) (io.Reader, error) {
+	r := bytes.NewReader(b)
+	switch coding {
+	case "identity", "":
+		return r, nil
+	case "gzip", "x-gzip":
+		return gzip.NewReader(r)
+	case "deflate": // some servers leave zlib's frame out
+		if z, err := zlib.NewReader(r); err == nil {
+			return z, nil
+		}
+		return flate.NewReader(bytes.NewReader(b)), nil
+	case "br":
+		return brotli.NewReader(r), nil
+	case "zstd":
+		return zstd.NewReader(r, zstd.WithDecoderConcurrency(1)) // which has no goroutines to end
 	}
-	return io.ReadAll(r)
+	return nil, fmt.Errorf("the coding %q is not known here\nhint: gzip, deflate, br and zstd are; another program must undo others", coding)
 }
 
 // ImportHAR reads an HTTP archive, an entry at a time, and gives its exchanges to store. Those that are no HTTP or have

@@ -55,6 +55,7 @@ type candidate struct {
 	vary         []string
 	served       bool
 	header       http.Header
+	cookies      []string
 	conditionals [len(conditional)]string
 }
 
@@ -75,6 +76,7 @@ func New(all []*web.Exchange, mode Mode, ignore *regexp.Regexp) *Index {
 		for _, f := range x.Request.Header {
 			c.header.Add(f.Name, f.Value)
 		}
+		c.cookies = cookies(c.header)
 		for i, name := range conditional {
 			c.conditionals[i] = c.header.Get(name)
 		}
@@ -109,7 +111,7 @@ func (ix *Index) strip(query string) string {
 }
 
 // rank is how well a candidate answers a request, the more important first; higher is better.
-type rank [8]int
+type rank [9]int
 
 func (ix *Index) rank(r *Request, query, significant string, c *candidate) (k rank) {
 	flag := func(ok bool) int {
@@ -135,9 +137,22 @@ func (ix *Index) rank(r *Request, query, significant string, c *candidate) (k ra
 			k[5] = 0
 		}
 	}
-	k[6] = flag(query == c.query)
-	k[7] = common(query, c.query)
+	k[6] = flag(slices.Equal(cookies(r.Header), c.cookies))
+	k[7] = flag(query == c.query)
+	k[8] = common(query, c.query)
 	return k
+}
+
+// cookies are the names of those that a request brings: who has none is often sent to get one. Their values change.
+func cookies(h http.Header) (names []string) {
+	for _, line := range h["Cookie"] {
+		for c := range strings.SplitSeq(line, ";") {
+			name, _, _ := strings.Cut(strings.TrimSpace(c), "=")
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // common is the length of the longest common prefix.

@@ -68,11 +68,13 @@ var site = map[string]string{
 	"agent":   "GET http://a.test/agent\nUser-Agent: one",
 	"port":    "GET http://a.test:8080/",
 	"again-1": "GET http://a.test/again",
+	"login":   "GET http://a.test/home",
+	"home":    "GET http://a.test/home\nCookie: b=1; a=2",
 }
 
 func index(mode Mode, ignore *regexp.Regexp) *Index {
 	var all []*web.Exchange
-	for _, name := range []string{"a", "a-https", "q1", "q2", "post-1", "post-2", "plain", "gzip", "whole", "part", "agent", "port", "again-1"} {
+	for _, name := range []string{"a", "a-https", "q1", "q2", "post-1", "post-2", "plain", "gzip", "whole", "part", "agent", "port", "again-1", "login", "home"} {
 		all = append(all, exchange(name, site[name]))
 	}
 	all = append(all, exchange("again-2", site["again-1"]), exchange("again-3", site["again-1"]))
@@ -101,6 +103,9 @@ func TestFind(t *testing.T) {
 		{"varying otherwise", "GET http://a.test/coded\nAccept-Encoding: br", "plain", "miss", "plain"},
 		{"a range", "GET http://a.test/ranged\nRange: bytes=0-9", "part", "part", "whole"},
 		{"no range", "GET http://a.test/ranged", "whole", "whole", "whole"},
+		{"no cookie", "GET http://a.test/home", "login", "login", "login"},
+		{"cookies of the same names", "GET http://a.test/home\nCookie: a=3\nCookie: b=4", "home", "home", "login"},
+		{"other cookies", "GET http://a.test/home\nCookie: a=3", "login", "login", "login"},
 		{"a user agent", "GET http://a.test/agent\nUser-Agent: one", "agent", "agent", "agent"},
 		{"another user agent", "GET http://a.test/agent\nUser-Agent: two", "agent", "agent", "miss"},
 	} {
@@ -177,7 +182,7 @@ func FuzzFind(f *testing.F) {
 			return !strings.ContainsAny(s, "?# \t\r\n\v\f\u0085\u00a0") && strings.ToValidUTF8(s, "") == s
 		}
 		if method == "" || !ok(method) || !ok(path) || !ok(query) || !ok(other) || len(strings.Fields(method+path+query+other)) > 1 {
-			t.Skip()
+			return // no request
 		}
 		both := []*web.Exchange{exchange("one", line(query)), exchange("two", line(other))}
 		r := request(line(query))

@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/http/httputil"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -89,10 +91,13 @@ func (s *session) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 		return nil, s.failure
 	}
 	c, err := s.Dial(ctx, s.server)
-	if err != nil || s.scheme == "http" {
-		return c, err
+	if err != nil {
+		return nil, err
 	}
-	return s.handshake(c, []string{s.alpn})
+	if s.scheme == "http" {
+		return socket(c), nil
+	}
+	return s.handshake(socket(c), []string{s.alpn})
 }
 
 // begin describes a request, whose body is yet to come.
@@ -167,6 +172,9 @@ func (t *recorder) RoundTrip(r *http.Request) (*http.Response, error) {
 	x.Response = web.Message{First: "HTTP/1.1 " + res.Status, Header: web.Fields(res.Header)}
 	if res.ProtoMajor == 1 {
 		x.Response.First = res.Proto + " " + res.Status
+	}
+	if len(res.Trailer) > 0 { // those announced, which the library takes out of the header
+		x.Response.Header = append(x.Response.Header, web.Field{Name: "Trailer", Value: strings.Join(slices.Sorted(maps.Keys(res.Trailer)), ", ")})
 	}
 	x.Response.Unsized = res.ContentLength < 0 && r.Method != http.MethodHead
 	res.Body = &body{res.Body, x, res}

@@ -237,7 +237,7 @@ func TestExchanges(t *testing.T) {
 			if x := all[0]; x.Connect <= 0 || (x.TLS > 0) != (scheme == "https") || (x.ServerName == "example.com") != (scheme == "https") {
 				t.Errorf("%+v", x)
 			}
-			if x := all[3]; !x.Response.Unsized || x.Response.Get("Content-Length") != "6" || len(x.Response.Trailer) != 1 {
+			if x := all[3]; !x.Response.Unsized || x.Response.Get("Content-Length") != "6" || len(x.Response.Trailer) != 1 || x.Response.Get("Trailer") != "Sum" {
 				t.Errorf("%+v", x.Response)
 			}
 			if x := all[7]; len(x.Response.Values("Set-Cookie")) != 3 {

@@ -27,6 +27,9 @@ type peekable struct {
 
 func peek(c net.Conn) *peekable { return &peekable{c, bufio.NewReader(c)} }
 
+// socket is what comes from the network, in large pieces both ways: records of TLS are 16 kB.
+func socket(c net.Conn) *peekable { return &peekable{newOutbox(c), bufio.NewReaderSize(c, 64<<10)} }
+
 func (p *peekable) Read(b []byte) (int, error) { return p.r.Read(b) }
 
 // CloseWrite ends one direction, where the connection can.
@@ -59,9 +62,9 @@ func (p *Proxy) Serve(client net.Conn, server netip.AddrPort) {
 		client.Close()
 		return
 	}
-	s := &session{Proxy: p, client: peek(client), server: server, scheme: "http"}
+	s := &session{Proxy: p, client: socket(client), server: server, scheme: "http"}
 	defer func() {
-		client.Close()
+		s.client.Close()
 		p.forget(client)
 		if c, err := s.take(); err == nil {
 			c.Close()
@@ -75,7 +78,7 @@ func (p *Proxy) Serve(client net.Conn, server netip.AddrPort) {
 	if err != nil {
 		s.failure = err
 	} else {
-		q := peek(up)
+		q := socket(up)
 		s.ready = q
 		if !clientFirst(s.client, q) {
 			s.relay(s.client)
@@ -181,10 +184,11 @@ func copyHalf(to, from net.Conn) {
 
 // reset ends the client's connection as one that broke.
 func (s *session) reset() {
-	if c, ok := s.client.Conn.(*net.TCPConn); ok {
+	c := s.client.Conn.(*outbox).Conn
+	if c, ok := c.(*net.TCPConn); ok {
 		c.SetLinger(0)
 	}
-	s.client.Close()
+	c.Close()
 }
 
 // recordHandshake is how TLS begins (RFC 8446, 5.1).

@@ -137,8 +137,13 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, x *web.Exchange
 		http.NewResponseController(w).Flush() // so that the library does not count
 	}
 	w.Write(body)
+	announced := strings.ToLower(strings.Join(out["Trailer"], ","))
 	for _, f := range x.Response.Trailer {
-		out.Add(http.TrailerPrefix+f.Name, f.Value)
+		name := http.TrailerPrefix + f.Name
+		if slices.ContainsFunc(strings.Split(announced, ","), func(s string) bool { return strings.TrimSpace(s) == strings.ToLower(f.Name) }) {
+			name = f.Name
+		}
+		out.Add(name, f.Value)
 	}
 	if x.Failure != "" {
 		http.NewResponseController(w).Flush()

@@ -82,4 +82,4 @@ func made(x *web.Exchange) time.Time {
 
 // hop are the headers that are about a connection, which the servers make themselves (RFC 9110, 7.6.1).
 var hop = map[string]bool{"Connection": true, "Keep-Alive": true, "Proxy-Connection": true, "Transfer-Encoding": true,
-	"Upgrade": true, "Trailer": true}
+	"Upgrade": true}

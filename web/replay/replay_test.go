@@ -43,8 +43,8 @@ func exchange(server, url, protocol, headers, body string) *web.Exchange {
 var big = strings.Repeat("0123456789", 100000)
 
 func site() []*web.Exchange {
-	chunked := exchange("192.0.2.1:80", "http://a.test/chunked", "HTTP/1.1", "Content-Length: 3", "abc")
-	chunked.Response.Unsized, chunked.Response.Trailer = true, []web.Field{{Name: "Sum", Value: "6"}}
+	chunked := exchange("192.0.2.1:80", "http://a.test/chunked", "HTTP/1.1", "Content-Length: 3\nTrailer: other, sum", "abc")
+	chunked.Response.Unsized, chunked.Response.Trailer = true, []web.Field{{Name: "Sum", Value: "6"}, {Name: "Late", Value: "7"}}
 	cut := exchange("192.0.2.1:80", "http://a.test/cut", "HTTP/1.1", "Content-Length: 10", "abc")
 	cut.Failure = "the connection was reset"
 	slow := exchange("192.0.2.1:80", "http://a.test/slow", "HTTP/1.1", "Content-Length: 1", "x")
@@ -195,11 +195,16 @@ func TestResponses(t *testing.T) {
 	if d := cmp.Diff(want, r.Header); d != "" || body != "hello" {
 		t.Errorf("%q %s", body, d)
 	}
-	r, body = get(t, c, "http://a.test/chunked")
-	if body != "abc" || r.ContentLength != -1 || r.Trailer.Get("Sum") != "6" {
-		t.Errorf("%q %d %v", body, r.ContentLength, r.Trailer)
+	r, err := c.Get("http://a.test/chunked")
+	if err != nil {
+		t.Fatal(err)
 	}
-	r, err := c.Get("http://a.test/cut")
+	announced := fmt.Sprint(r.Trailer)
+	all, _ := io.ReadAll(r.Body)
+	if string(all) != "abc" || r.ContentLength != -1 || announced != "map[Other:[] Sum:[]]" || r.Trailer.Get("Sum") != "6" || r.Trailer.Get("Late") != "7" {
+		t.Errorf("%q %d %s %v", all, r.ContentLength, announced, r.Trailer)
+	}
+	r, err = c.Get("http://a.test/cut")
 	if err != nil {
 		t.Fatal(err)
 	}
