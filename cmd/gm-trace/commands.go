@@ -17,25 +17,17 @@ import (
 	"gomahi/trace"
 )
 
-// A command is one of gm-trace's.
-type command struct {
-	name, usage, about string
-	examples           []string
-	least, most        int // arguments
-	options            options
-}
-
 // options are a command's, and what it does with them.
 type options interface {
+	cli.CommandOptions
 	base() *shared
 	do(out *bytes.Buffer) error
 }
 
 // shared is what all commands have.
 type shared struct {
-	Args   []string `arg:"" optional:"" hidden:""`
-	Output string   `short:"o" placeholder:"FILE" help:"Write FILE in place of standard output."`
-	cli.Standard
+	Output string `short:"o" placeholder:"FILE" help:"Write FILE in place of standard output."`
+	cli.Arguments
 	stdin  io.Reader
 	stdout io.Writer
 }

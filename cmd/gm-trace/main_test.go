@@ -136,16 +136,16 @@ func TestHelp(t *testing.T) {
 	}
 	_, overview, _ := call("", "--help")
 	for _, c := range commands() {
-		if !strings.Contains(overview, "\n  "+c.name+" ") {
-			t.Errorf("%s is not in the help", c.name)
+		if !strings.Contains(overview, "\n  "+c.Name+" ") {
+			t.Errorf("%s is not in the help", c.Name)
 		}
-		status, stdout, stderr := call("", c.name+" --help")
-		if status != 0 || !strings.HasPrefix(stdout, "Usage: gm-trace "+c.name+" ") || stderr != "" ||
+		status, stdout, stderr := call("", c.Name+" --help")
+		if status != 0 || !strings.HasPrefix(stdout, "Usage: gm-trace "+c.Name+" ") || stderr != "" ||
 			!strings.Contains(stdout, "\nExamples:\n  gm-trace ") || strings.Contains(stdout, "--args") {
-			t.Errorf("%s: %d, %q, %q", c.name, status, stdout, stderr)
+			t.Errorf("%s: %d, %q, %q", c.Name, status, stdout, stderr)
 		}
-		if status, stdout, _ := call("", c.name+" --version"); status != 0 || !strings.HasPrefix(stdout, "gm-trace (gomahi) ") {
-			t.Errorf("%s: %d, %q", c.name, status, stdout)
+		if status, stdout, _ := call("", c.Name+" --version"); status != 0 || !strings.HasPrefix(stdout, "gm-trace (gomahi) ") {
+			t.Errorf("%s: %d, %q", c.Name, status, stdout)
 		}
 	}
 }

@@ -15,24 +15,16 @@ import (
 	"gomahi/web/archive"
 )
 
-// A command is one of gm-webarchive's.
-type command struct {
-	name, usage, about string
-	examples           []string
-	least, most        int // arguments
-	options            options
-}
-
 // options are a command's, and what it does with them.
 type options interface {
+	cli.CommandOptions
 	base() *shared
 	do() error
 }
 
 // shared is what all commands have.
 type shared struct {
-	Args []string `arg:"" optional:"" hidden:""`
-	cli.Standard
+	cli.Arguments
 	stdin          io.Reader
 	stdout, stderr io.Writer
 }
@@ -43,23 +35,23 @@ func (o *shared) base() *shared { return o }
 func (o *shared) say(format string, a ...any) { fmt.Fprintf(o.stderr, name+": "+format+"\n", a...) }
 
 // commands are all of them, in the order of the help.
-func commands() []*command {
-	return []*command{
-		{"ls", "DIRECTORY", "List the exchanges of a recording.",
-			[]string{"gm-webarchive ls site"}, 1, 1, new(ls)},
-		{"cat", "DIRECTORY URL", "Write the body of a response, as it came.",
+func commands() []*cli.Command {
+	return []*cli.Command{
+		cli.NewCommand("ls", "DIRECTORY", "List the exchanges of a recording.",
+			[]string{"gm-webarchive ls site"}, 1, 1, new(ls)),
+		cli.NewCommand("cat", "DIRECTORY URL", "Write the body of a response, as it came.",
 			[]string{"gm-webarchive cat site https://example.org/", "gm-webarchive cat --headers site https://example.org/",
-				"gm-webarchive cat --decode site https://example.org/app.js | less"}, 2, 2, new(cat)},
-		{"export", "--har DIRECTORY", "Write a recording as an HTTP archive (HAR), which browsers' developer tools open.",
-			[]string{"gm-webarchive export --har site > site.har"}, 1, 1, new(export)},
-		{"import", "--har|--wprgo FILE DIRECTORY", "Make a recording of an HTTP archive (HAR) or of an archive of Catapult's Web Page Replay.",
-			[]string{"gm-webarchive import --har site.har site", "gm-webarchive import --wprgo page.wprgo site"}, 2, 2, new(imports)},
-		{"strip", "DIRECTORY NEW", "Copy a recording without cookies and authorizations, to share it.",
-			[]string{"gm-webarchive strip site public", `gm-webarchive strip --header=X-Token --drop='^https://ads\.' site public`}, 2, 2, new(strip)},
-		{"merge", "NEW DIRECTORY...", "Make one recording of several.",
-			[]string{"gm-webarchive merge all monday tuesday"}, 2, 1 << 20, new(merge)},
-		{"verify", "DIRECTORY", "Read every file of a recording, and say which are no whole exchange.",
-			[]string{"gm-webarchive verify site"}, 1, 1, new(verify)},
+				"gm-webarchive cat --decode site https://example.org/app.js | less"}, 2, 2, new(cat)),
+		cli.NewCommand("export", "--har DIRECTORY", "Write a recording as an HTTP archive (HAR), which browsers' developer tools open.",
+			[]string{"gm-webarchive export --har site > site.har"}, 1, 1, new(export)),
+		cli.NewCommand("import", "--har|--wprgo FILE DIRECTORY", "Make a recording of an HTTP archive (HAR) or of an archive of Catapult's Web Page Replay.",
+			[]string{"gm-webarchive import --har site.har site", "gm-webarchive import --wprgo page.wprgo site"}, 2, 2, new(imports)),
+		cli.NewCommand("strip", "DIRECTORY NEW", "Copy a recording without cookies and authorizations, to share it.",
+			[]string{"gm-webarchive strip site public", `gm-webarchive strip --header=X-Token --drop='^https://ads\.' site public`}, 2, 2, new(strip)),
+		cli.NewCommand("merge", "NEW DIRECTORY...", "Make one recording of several.",
+			[]string{"gm-webarchive merge all monday tuesday"}, 2, 1<<20, new(merge)),
+		cli.NewCommand("verify", "DIRECTORY", "Read every file of a recording, and say which are no whole exchange.",
+			[]string{"gm-webarchive verify site"}, 1, 1, new(verify)),
 	}
 }
 

@@ -107,12 +107,12 @@ func TestErrors(t *testing.T) {
 func TestHelp(t *testing.T) {
 	_, all, _ := call("", "--help")
 	for _, c := range commands() {
-		if !strings.Contains(all, "\n  "+c.name+" ") {
-			t.Errorf("%s is not in the overview", c.name)
+		if !strings.Contains(all, "\n  "+c.Name+" ") {
+			t.Errorf("%s is not in the overview", c.Name)
 		}
-		status, out, _ := call("", c.name, "--help")
-		if status != 0 || !strings.HasPrefix(out, "Usage: gm-webarchive "+c.name+" "+c.usage) || !strings.Contains(out, "Examples:") {
-			t.Errorf("%s: %s", c.name, out)
+		status, out, _ := call("", c.Name, "--help")
+		if status != 0 || !strings.HasPrefix(out, "Usage: gm-webarchive "+c.Name+" "+c.Usage) || !strings.Contains(out, "Examples:") {
+			t.Errorf("%s: %s", c.Name, out)
 		}
 	}
 	if status, out, _ := call("", "--version"); status != 0 || !strings.HasPrefix(out, "gm-webarchive (gomahi)") {
