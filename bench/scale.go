@@ -48,10 +48,13 @@ func (b *bench) reported(args ...string) (out string, r *report.Report, err erro
 func (b *bench) scale(rounds int, f *figures, client func(to, congestion string) []string) error {
 	for range rounds {
 		for _, flows := range []struct {
-			name    string
-			options []string
-		}{{"one TCP flow", nil}, {"eight TCP flows", []string{"-P", "8"}}} {
-			run := append(client(beyond, cubic), flows.options...)
+			name       string
+			congestion string
+			levels     []int
+			options    []string
+		}{{"one TCP flow", cubic, levels, nil}, {"one TCP flow with BBR", bbr, levels[:1], nil},
+			{"eight TCP flows", cubic, levels, []string{"-P", "8"}}} {
+			run := append(client(beyond, flows.congestion), flows.options...)
 			if flows.options != nil && run[0] != "iperf3" {
 				continue
 			}
@@ -60,7 +63,7 @@ func (b *bench) scale(rounds int, f *figures, client func(to, congestion string)
 				return err
 			}
 			f.add(flows.name+", veth with forwarding and NAT", "Gbit/s", rate/1000)
-			for _, n := range levels {
+			for _, n := range flows.levels {
 				if rate, err = b.measure(append(nested(n), run...)); err != nil {
 					return err
 				}
@@ -85,8 +88,9 @@ func (b *bench) scale(rounds int, f *figures, client func(to, congestion string)
 			}
 		}
 	}
-	one := "one TCP flow, 1 levels"
-	f.judge(one, ">= 65 % of veth", f.median(one) >= 0.65*f.median("one TCP flow, veth with forwarding and NAT"))
+	for _, flow := range []string{"one TCP flow", "one TCP flow with BBR"} {
+		f.judge(flow+", 1 levels", ">= 65 % of veth", f.median(flow+", 1 levels") >= 0.65*f.median(flow+", veth with forwarding and NAT"))
+	}
 	f.judge("CPU per GB, one level", "<= 1/5 of --no-offload", f.median("CPU per GB, one level") <= f.median("CPU per GB, --no-offload")/5)
 	for _, size := range []string{"64", "1400"} {
 		name := "UDP of " + size + " bytes, "
