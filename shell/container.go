@@ -76,7 +76,7 @@ func Run(o Options) (status unix.WaitStatus, sum Summary, err error) {
 	if f := host.WhyNot(false); f != nil {
 		return 0, sum, f.Err()
 	}
-	// Two threads wait in the kernel most of the time, and must get back to work at once.
+	// Two threads may doze, each in a place of the scheduler's, and what else there is must get back to work at once.
 	runtime.GOMAXPROCS(max(4, runtime.NumCPU()))
 	c := &container{Options: o, room: here, job: job{told: make(chan event, 16)}}
 	c.heed = c.ownSignal
