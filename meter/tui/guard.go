@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -34,13 +35,14 @@ func Main(run func(meter.Drawer) (status int)) {
 
 func isGuard() bool { return len(os.Args) == 2 && os.Args[0] == guardName }
 
-// taped is the guard's descriptor of the tape.
-const taped = 3
+// The guard's descriptors of the tape and the terminal. It has the terminal from the start: /dev/tty is gone with a process
+// that led its session.
+const taped, guarded = 3, 4
 
 // keep waits for the end of who started it, who kills it if all is well. Else it restores the terminal, and then shows the
 // last screen of the command, and what Go had to say about a crash: on the screen that is gone it would be gone too.
 func keep() (status int) {
-	signal.Ignore(unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGHUP, unix.SIGTSTP, unix.SIGTTOU, unix.SIGTTIN)
+	signal.Ignore(unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGHUP)
 	os.WriteFile("/proc/self/comm", []byte(guardName), 0)
 	was, err := hex.DecodeString(os.Args[1])
 	if err != nil {
@@ -50,10 +52,7 @@ func keep() (status int) {
 	if _, err := binary.Decode(was, binary.NativeEndian, &t); err != nil {
 		return 2
 	}
-	tty, err := os.OpenFile("/dev/tty", os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		return 1
-	}
+	tty := os.NewFile(guarded, "terminal")
 	crash, _ := io.ReadAll(io.LimitReader(os.Stdin, 1<<20))
 	io.Copy(io.Discard, os.Stdin)
 	io.WriteString(tty, restoring)
@@ -87,6 +86,11 @@ func startGuard(t *tty) (*guard, error) {
 	if err != nil {
 		return nil, err
 	}
+	tty, err := os.OpenFile("/dev/tty", os.O_RDWR|unix.O_NOCTTY, 0) // that of t must stay as it is: not blocking
+	if err != nil {
+		return nil, err
+	}
+	defer tty.Close()
 	tape, err := newTape()
 	if err != nil {
 		return nil, err
@@ -97,7 +101,8 @@ func startGuard(t *tty) (*guard, error) {
 		return nil, err
 	}
 	g := &guard{tape: tape, end: w, cmd: &exec.Cmd{Path: "/proc/self/exe", Args: []string{guardName, hex.EncodeToString(b)},
-		Stdin: r, Stdout: os.Stdout, Stderr: os.Stderr, ExtraFiles: []*os.File{tape.File}}}
+		Stdin: r, Stdout: os.Stdout, Stderr: os.Stderr, ExtraFiles: []*os.File{tape.File, tty},
+		SysProcAttr: &syscall.SysProcAttr{Setsid: true}}} // so that what is sent to our process group does not end it
 	err = g.cmd.Start()
 	r.Close()
 	if err == nil {
