@@ -22,7 +22,7 @@ import (
 // While packets follow each other closely it dozes in ppoll(2), which is quicker, but keeps one of the scheduler's places.
 //
 // The poller is everybody's: a goroutine that it has woken may keep its thread until the next system call. So where others
-// have much to do the sleeper is still: on a thread of its own, always in ppoll, and the scheduler is told.
+// have much to do the sleeper is still: on a thread of its own, which the scheduler is told of when it rests.
 type sleeper struct {
 	clock func() time.Duration
 	turn  func() (next time.Duration, then wish)
@@ -123,7 +123,8 @@ func (s *sleeper) run() {
 		s.lead = spin
 	}
 	if s.still {
-		s.hurry()
+		s.watch(unix.EPOLL_CTL_MOD, s.device, 0)
+		s.slacken(1)
 	}
 	// Having said no, the function is called again when the poller has seen something.
 	if err := s.in.Read(func(uintptr) bool {
@@ -148,6 +149,8 @@ func (s *sleeper) turns() (done bool) {
 			s.mind()
 		case s.brisk:
 			s.doze(next, now, then)
+		case s.still:
+			s.rest(next, now, then)
 		default:
 			s.park(next, now, then)
 			return false
@@ -181,7 +184,9 @@ func (s *sleeper) woken() {
 	if s.until > 0 && now >= s.until-s.lead {
 		s.learn(now - (s.until - s.lead))
 		s.until = 0
-		s.set(0) // else it remains readable, and the peer minds
+		if !s.still {
+			s.set(0) // else it remains readable, and the peer minds
+		}
 	}
 	if s.close++; now-s.since >= shortly {
 		s.close = 0
@@ -203,17 +208,24 @@ func (s *sleeper) hurry() {
 		return
 	}
 	s.brisk = true
-	s.watch(unix.EPOLL_CTL_MOD, s.device, 0) // or each packet would wake a thread in the poller as well
-	// The default slack of 50 µs would make every departure as much late. This one is for this thread alone.
-	unix.RawSyscall(unix.SYS_PRCTL, unix.PR_SET_TIMERSLACK, 1, 0)
-	s.callPoller()
+	if !s.still {
+		s.watch(unix.EPOLL_CTL_MOD, s.device, 0) // or each packet would wake a thread in the poller as well
+		s.slacken(1)
+		s.callPoller()
+	}
 }
+
+// slacken sets by how much the calling thread, and no other, wakes late. The default of 50 µs, which is 0 here, would make
+// every departure as much late.
+func (s *sleeper) slacken(ns uintptr) { unix.RawSyscall(unix.SYS_PRCTL, unix.PR_SET_TIMERSLACK, ns, 0) }
 
 // calm is the end of haste.
 func (s *sleeper) calm() {
 	s.brisk, s.close = false, 0
-	unix.RawSyscall(unix.SYS_PRCTL, unix.PR_SET_TIMERSLACK, 0, 0) // the default
-	s.watch(unix.EPOLL_CTL_MOD, s.device, unix.EPOLLIN)
+	if !s.still {
+		s.slacken(0)
+		s.watch(unix.EPOLL_CTL_MOD, s.device, unix.EPOLLIN)
+	}
 }
 
 // callPoller has another thread wait in the poller for everybody else, as long as this one is busy: the scheduler wakes one
@@ -232,31 +244,42 @@ func (s *sleeper) mind() {
 }
 
 func (s *sleeper) doze(next, now time.Duration, then wish) {
-	var timeout unix.Timespec
-	length, timed := lull, then == later && (s.still || next-s.lead-now <= lull)
+	length, timed := lull, then == later && next-s.lead-now <= lull
 	if timed {
 		length = next - s.lead - now
 	}
-	timeout = unix.NsecToTimespec(int64(length))
-	var n int
-	var err error
-	switch {
-	case !s.still:
-		n, err = ppoll(s.fds[:], &timeout)
-	case timed:
-		n, err = unix.Ppoll(s.fds[:], &timeout, nil)
-	default:
-		n, err = unix.Ppoll(s.fds[:], nil, nil)
-	}
+	timeout := unix.NsecToTimespec(int64(length))
+	n, err := ppoll(s.fds[:], &timeout)
 	s.empty = s.clock()
 	switch {
-	case n > 0 && s.fds[0].Revents != 0:
+	case n > 0:
+		s.heed()
+	case err == nil && timed:
+		s.learn(s.empty - (next - s.lead))
+	case err == nil:
+		s.calm()
+	}
+}
+
+// rest is for one that is still and not brisk.
+func (s *sleeper) rest(next, now time.Duration, then wish) {
+	s.since, s.until = now, 0
+	var timeout *unix.Timespec
+	if then == later {
+		t := unix.NsecToTimespec(int64(next - s.lead - now))
+		timeout, s.until = &t, next
+	}
+	if n, _ := unix.Ppoll(s.fds[:], timeout, nil); n > 0 {
+		s.heed()
+	}
+	s.woken()
+}
+
+// heed takes note of having been roused.
+func (s *sleeper) heed() {
+	if s.fds[0].Revents != 0 {
 		var b [8]byte
 		unix.Read(s.wake, b[:])
-	case n == 0 && err == nil && timed:
-		s.learn(s.empty - (next - s.lead))
-	case n == 0 && err == nil:
-		s.calm()
 	}
 }
 
