@@ -36,7 +36,8 @@ func (m *measures) steer(s effects.Steered, now scenario.State, takes ...string)
 type wish struct {
 	request *request
 	change  func(*scenario.State) // nil for none
-	script  *scenario.Player      // to be played, if there is one
+	script  *scenario.Player      // to be played, if there is one,
+	says    []copier              // and what it is about
 	answer  view
 	done    chan struct{} // closed when it is fulfilled, or will not be
 }
@@ -82,6 +83,7 @@ type helm struct {
 
 	changed bool
 	down    bool // where that is seen to here
+	script
 	in, out report.Count
 }
 
@@ -91,9 +93,7 @@ func newHelm(stage shell.Stage, m *measures, drops *tally) *helm {
 
 // Push hands on a packet.
 func (h *helm) Push(now time.Duration, p packet.Packet) {
-	if w := h.wish.Load(); w != nil {
-		h.fulfil(now, w)
-	}
+	h.advance(now)
 	h.in.Packets++
 	h.in.Bytes += uint64(p.Size)
 	if h.down {
@@ -106,9 +106,7 @@ func (h *helm) Push(now time.Duration, p packet.Packet) {
 
 // Pop is the stage's.
 func (h *helm) Pop(now time.Duration) (packet.Packet, bool) {
-	if w := h.wish.Load(); w != nil {
-		h.fulfil(now, w)
-	}
+	h.advance(now)
 	p, ok := h.Stage.Pop(now)
 	if ok {
 		h.out.Packets++
@@ -123,6 +121,34 @@ func (h *helm) Done() bool {
 	return ok && d.Done()
 }
 
+func (h *helm) advance(now time.Duration) {
+	if h.more {
+		h.follow(now)
+	}
+	if w := h.wish.Load(); w != nil {
+		h.fulfil(now, w)
+	}
+}
+
+// finish notes the changes until the end, which no packet met.
+func (h *helm) finish(at time.Duration) error {
+	if h.more {
+		h.follow(at)
+	}
+	return nil
+}
+
+// Next is the stage's, or when a script changes what packets wait for.
+func (h *helm) Next() (time.Duration, bool) {
+	at, ok := h.Stage.Next()
+	if h.more && h.drops.undelivered(h.in.Packets, h.out.Packets) > 0 {
+		if c := h.changes(); !ok || c < at {
+			return c, true
+		}
+	}
+	return at, ok
+}
+
 // fulfil does what is wanted from now on.
 func (h *helm) fulfil(now time.Duration, w *wish) {
 	if h.wish.CompareAndSwap(w, nil) && w.request.grant() {
@@ -133,8 +159,11 @@ func (h *helm) fulfil(now time.Duration, w *wish) {
 }
 
 func (h *helm) obey(now time.Duration, w *wish) {
-	if w.script != nil {
+	switch {
+	case w.script != nil && h.play != nil:
 		h.play(now, w.script, w.request.clock)
+	case w.script != nil:
+		h.begin(now, w)
 	}
 	if w.change == nil {
 		return
@@ -145,16 +174,22 @@ func (h *helm) obey(now time.Duration, w *wish) {
 		h.steered.Set(now, s)
 		return
 	}
+	s := h.now
+	w.change(&s)
+	h.change(scenario.Change{At: now, State: s})
+}
+
+// change makes a state that of a stage that does not change by itself.
+func (h *helm) change(c scenario.Change) {
 	if !h.changed {
 		h.changed = true
 		h.measures.change(scenario.Change{State: h.now})
 	}
-	w.change(&h.now)
+	h.now = c.State
 	if h.steered != nil {
-		h.steered.Set(now, h.now)
+		h.steered.Set(c.At, h.now)
 	}
 	h.down = h.now.Down && !h.links
-	c := scenario.Change{At: now, State: h.now}
 	h.measures.change(c)
 	if h.tell != nil {
 		h.tell(c)

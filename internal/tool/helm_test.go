@@ -1,10 +1,15 @@
 package tool
 
 import (
+	"fmt"
 	"math"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"gomahi/effects"
 	"gomahi/packet"
@@ -88,5 +93,52 @@ func BenchmarkHelm(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		turn()
+	}
+}
+
+// A script changes a link at its nanosecond, also while packets wait for that; what is set holds until it says otherwise; and
+// the changes that no packet meets are told at the end.
+func TestScript(t *testing.T) {
+	tool, _ := fill(t, "gm-link 8Mbps 8Mbps true") // 1000 bytes a millisecond
+	l := &Link{UpDrops: new(tally), DownDrops: new(tally)}
+	if err := tool.Link(l); err != nil {
+		t.Fatal(err)
+	}
+	m := &l.Up
+	h := newHelm(l.Uplink, m, l.UpDrops.(*tally))
+	s, err := scenario.Parse("s", strings.NewReader("Time[ms],Rate[Mbps],Link[up|down]\n0,8,up\n1.5,,down\n10,16,up\n30,32,\n"), scenario.Queue{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const ms = time.Millisecond
+	var pool packet.Pool
+	for range 3 {
+		f := pool.Get()
+		f.FilledPlain(1000)
+		h.Push(0, f.Packet(0, 0))
+	}
+	w := &wish{request: &request{clock: effects.NewClock(effects.AnyPacket)}, script: scenario.Play(s.Uplink, false, false), says: about(s.Uplink),
+		done: make(chan struct{})}
+	h.wish.Store(w)
+	var left []time.Duration
+	for at, ok := time.Duration(0), true; ok && at < time.Second; at, ok = h.Next() {
+		for p, ok := h.Pop(at); ok; p, ok = h.Pop(at) {
+			left = append(left, p.Due)
+			p.Release()
+		}
+	}
+	// The second is half sent when the link goes down, and needs 0.25 ms more at twice the rate.
+	if want := []time.Duration{ms, 10*ms + ms/4, 10*ms + 3*ms/4}; !slices.Equal(left, want) {
+		t.Errorf("left at %v, want %v", left, want)
+	}
+	h.obey(20*ms, &wish{change: func(s *scenario.State) { s.Delay = 5 * ms }})
+	h.finish(40 * ms)
+	var got []string
+	for _, c := range m.changes {
+		got = append(got, fmt.Sprint(time.Duration(c.At), " ", c.Rate, " ", c.Delay, " ", c.Link))
+	}
+	want := []string{"0s 8000000 0 up", "0s 8000000 0 up", "1.5ms 8000000 0 down", "10ms 16000000 0 up", "20ms 16000000 5 up", "30ms 32000000 5 up"}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
 	}
 }

@@ -68,6 +68,7 @@ func newStage(t Tool, l *Link, own, command []string, up, down *tally, rouse *at
 	}
 	uplink, downlink := newHelm(l.Uplink, &l.Up, up), newHelm(l.Downlink, &l.Down, down)
 	l.Uplink, l.Downlink = uplink, downlink
+	l.Finish = append([]func(time.Duration) error{uplink.finish, downlink.finish}, l.Finish...) // before the recorder's
 	s.steering = newSteering(name, l, uplink, downlink, rouse)
 	s.up = direct(&l.Up, &l.Uplink, up, s.Since)
 	s.down = direct(&l.Down, &l.Downlink, down, s.Since)
