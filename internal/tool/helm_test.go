@@ -14,30 +14,35 @@ import (
 	"gomahi/effects"
 	"gomahi/packet"
 	"gomahi/scenario"
+	"gomahi/shell"
 )
 
-// helmed is a delay with a helm, and what carries a packet of 1000 bytes through it each 10 us.
-func helmed() (h *helm, turn func()) {
-	m := new(measures)
-	d := effects.NewDelay(100 * time.Microsecond)
-	m.steer(d, scenario.State{Delay: 100 * time.Microsecond}, "delay")
-	h = newHelm(d, m, new(tally))
+// carry is what carries a packet of 1000 bytes through a stage each 10 us.
+func carry(s shell.Stage) (turn func()) {
 	var pool packet.Pool
 	now := time.Duration(0)
-	return h, func() {
+	return func() {
 		now += 10 * time.Microsecond
 		f := pool.Get()
 		f.FilledPlain(1000)
-		h.Push(now, f.Packet(0, now))
-		for p, ok := h.Pop(now); ok; p, ok = h.Pop(now) {
+		s.Push(now, f.Packet(0, now))
+		for p, ok := s.Pop(now); ok; p, ok = s.Pop(now) {
 			p.Release()
 		}
 	}
 }
 
+func helmed() *helm {
+	m := new(measures)
+	d := effects.NewDelay(100 * time.Microsecond)
+	m.steer(d, scenario.State{Delay: 100 * time.Microsecond}, "delay")
+	return newHelm(d, m, new(tally))
+}
+
 // Packets cost no memory, and what they take is counted.
 func TestHelmAllocations(t *testing.T) {
-	h, turn := helmed()
+	h := helmed()
+	turn := carry(h)
 	for range 100 {
 		turn()
 	}
@@ -89,10 +94,17 @@ func TestHelmConcurrent(t *testing.T) {
 }
 
 func BenchmarkHelm(b *testing.B) {
-	_, turn := helmed()
-	b.ReportAllocs()
-	for b.Loop() {
-		turn()
+	for _, row := range []struct {
+		name string
+		make func() shell.Stage
+	}{{"without", func() shell.Stage { return effects.NewDelay(100 * time.Microsecond) }}, {"with", func() shell.Stage { return helmed() }}} {
+		b.Run(row.name, func(b *testing.B) {
+			turn := carry(row.make())
+			b.ReportAllocs()
+			for b.Loop() {
+				turn()
+			}
+		})
 	}
 }
 
