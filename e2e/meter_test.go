@@ -21,6 +21,7 @@ type tmux struct {
 	t      testing.TB
 	socket string
 	run    string // the directory of control sockets
+	states int
 }
 
 func newTmux(t testing.TB, l *lab, w, h int) *tmux {
@@ -29,7 +30,7 @@ func newTmux(t testing.TB, l *lab, w, h int) *tmux {
 		testutil.Skip(t, "tmux is not installed")
 	}
 	dir := temp(t)
-	m := &tmux{t, filepath.Join(dir, "tmux"), filepath.Join(dir, "run")}
+	m := &tmux{t: t, socket: filepath.Join(dir, "tmux"), run: filepath.Join(dir, "run")}
 	if err := os.Mkdir(m.run, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -89,10 +90,10 @@ func (m *tmux) expect(pattern string) (s string) {
 // state is what a program may leave behind.
 func (m *tmux) state() string {
 	m.t.Helper()
-	m.line("clear; stty -a | cksum")
-	sum := regexp.MustCompile(`(?m)^\d+ \d+$`)
-	m.expect(`(?m)^\d+ \d+$`)
-	return sum.FindString(m.screen()) + m.say("display-message", "-p", "#{alternate_on} #{cursor_flag} #{mouse_any_flag} #{keypad_flag} #{keypad_cursor_flag}")
+	m.states++ // the screen may have those before still
+	m.line(fmt.Sprintf("clear; stty -a | cksum; echo state %d", m.states))
+	sum := fmt.Sprintf(`(?m)^(\d+ \d+)\nstate %d$`, m.states)
+	return regexp.MustCompile(sum).FindStringSubmatch(m.expect(sum))[1] + m.say("display-message", "-p", "#{alternate_on} #{cursor_flag} #{mouse_any_flag} #{keypad_flag} #{keypad_cursor_flag}")
 }
 
 // newest is the latest process of a name below the terminal.
