@@ -6,6 +6,7 @@ import (
 
 	"gomahi/effects"
 	"gomahi/internal/report"
+	"gomahi/meter"
 	"gomahi/packet"
 	"gomahi/scenario"
 	"gomahi/shell"
@@ -79,6 +80,7 @@ type helm struct {
 	knobs
 	measures *measures
 	drops    *tally
+	counter  *meter.Counter // of the meters, if the stage does not see to that itself
 	wish     atomic.Pointer[wish]
 
 	changed bool
@@ -88,14 +90,24 @@ type helm struct {
 }
 
 func newHelm(stage shell.Stage, m *measures, drops *tally) *helm {
-	return &helm{Stage: stage, knobs: m.knobs, measures: m, drops: drops}
+	h := &helm{Stage: stage, knobs: m.knobs, measures: m, drops: drops}
+	if m.counter == nil {
+		m.counter = meter.NewCounter(0)
+		h.counter = m.counter
+	}
+	return h
 }
 
 // Push hands on a packet.
 func (h *helm) Push(now time.Duration, p packet.Packet) {
-	h.advance(now)
+	if h.more || h.wish.Load() != nil {
+		h.advance(now)
+	}
 	h.in.Packets++
 	h.in.Bytes += uint64(p.Size)
+	if h.counter != nil {
+		h.counter.Arrive(now, p)
+	}
 	if h.down {
 		h.drops.Drop(now, p, "link down")
 		p.Release()
@@ -104,13 +116,18 @@ func (h *helm) Push(now time.Duration, p packet.Packet) {
 	h.Stage.Push(now, p)
 }
 
-// Pop is the stage's.
+// Pop is the stage's. What it lets go counts at the time at which it is due: when it was noticed is the machine's doing.
 func (h *helm) Pop(now time.Duration) (packet.Packet, bool) {
-	h.advance(now)
+	if h.more || h.wish.Load() != nil {
+		h.advance(now)
+	}
 	p, ok := h.Stage.Pop(now)
 	if ok {
 		h.out.Packets++
 		h.out.Bytes += uint64(p.Size)
+		if h.counter != nil {
+			h.counter.Depart(p.Due, p, -1)
+		}
 	}
 	return p, ok
 }
@@ -121,6 +138,7 @@ func (h *helm) Done() bool {
 	return ok && d.Done()
 }
 
+// advance does what is to be done between two packets.
 func (h *helm) advance(now time.Duration) {
 	if h.more {
 		h.follow(now)

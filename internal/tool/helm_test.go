@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"gomahi/effects"
+	"gomahi/meter"
 	"gomahi/packet"
 	"gomahi/scenario"
 	"gomahi/shell"
@@ -53,6 +54,29 @@ func TestHelmAllocations(t *testing.T) {
 	h.look(time.Second, &v)
 	if held := v.in.Packets - v.out.Packets; v.in.Packets < 1000 || held != 10 || v.in.Bytes != 1000*v.in.Packets {
 		t.Errorf("%+v", v)
+	}
+}
+
+// The meters count what arrives when it does, and what leaves when it is due.
+func TestHelmMeters(t *testing.T) {
+	h := helmed()
+	h.counter.SwitchOn()
+	var pool packet.Pool
+	f := pool.Get()
+	f.FilledPlain(1000)
+	const ms = time.Millisecond
+	in := f.Packet(0, 2*ms)
+	h.Push(2*ms, in)
+	out, ok := h.Pop(8 * ms)
+	in.Due = 2*ms + ms/10
+	if !ok || out != in {
+		t.Errorf("%+v came out, %v", out, ok)
+	}
+	if got := h.counter.Sum(0, 100); got.Arrived != 1000 || got.Departed != 1000 || got.Delay != ms/10 {
+		t.Errorf("%+v", got)
+	}
+	if got := h.counter.Sum(3, 100); got != (meter.Sum{}) {
+		t.Errorf("when it was noticed: %+v", got)
 	}
 }
 
