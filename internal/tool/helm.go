@@ -117,12 +117,11 @@ func (h *helm) Push(now time.Duration, p packet.Packet) {
 }
 
 // Pop is the stage's. What it lets go counts at the time at which it is due: when it was noticed is the machine's doing.
-func (h *helm) Pop(now time.Duration) (packet.Packet, bool) {
+func (h *helm) Pop(now time.Duration) (p packet.Packet, ok bool) {
 	if h.more || h.wish.Load() != nil {
 		h.advance(now)
 	}
-	p, ok := h.Stage.Pop(now)
-	if ok {
+	if p, ok = h.Stage.Pop(now); ok {
 		h.out.Packets++
 		h.out.Bytes += uint64(p.Size)
 		if h.counter != nil {
