@@ -28,12 +28,12 @@ func (c *Clock) Began() (time.Duration, bool) {
 	return time.Duration(at), at != never
 }
 
-// begin starts the clock if it stands.
-func (c *Clock) begin(now time.Duration) { c.began.CompareAndSwap(never, int64(now)) }
+// Begin starts the clock if it stands.
+func (c *Clock) Begin(now time.Duration) { c.began.CompareAndSwap(never, int64(now)) }
 
 func (c *Clock) see(now time.Duration, p packet.Packet) {
 	if _, ok := c.Began(); !ok && c.starts(p) {
-		c.begin(now)
+		c.Begin(now)
 	}
 }
 

@@ -79,7 +79,7 @@ func (p *Path) Holds(now time.Duration) scenario.State {
 // Play follows another script, which begins now, or when the clock began.
 func (p *Path) Play(now time.Duration, script *scenario.Player, clock *Clock) {
 	p.Advance(now)
-	clock.begin(now)
+	clock.Begin(now)
 	p.script, p.clock, p.fresh = script, clock, true
 	p.next, p.more = script.Next()
 	p.Advance(now)

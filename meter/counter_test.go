@@ -138,52 +138,6 @@ func TestConcurrentReaders(t *testing.T) {
 	readers.Wait()
 }
 
-// A Tap counts what its stage does, and passes everything on.
-func TestTap(t *testing.T) {
-	var pool packet.Pool
-	f := pool.Get()
-	f.FilledPlain(1000)
-	tap := Tap{&later{}, NewCounter(0)}
-	tap.SwitchOn()
-	in := f.Packet(0, 2*ms)
-	tap.Push(2*ms, in)
-	if _, ok := tap.Pop(3 * ms); ok {
-		t.Error("too early")
-	}
-	out, ok := tap.Pop(8 * ms)
-	in.Due = 7 * ms
-	if !ok || out != in {
-		t.Errorf("%+v came out, %v", out, ok)
-	}
-	if got := tap.Sum(0, 3); got.Arrived != 1000 || got.Departed != 0 {
-		t.Errorf("at first %+v", got)
-	}
-	if got := tap.Sum(7, 8); got.Departed != 1000 || got.Delay != 5*ms {
-		t.Errorf("then %+v", got)
-	}
-	if !tap.Done() {
-		t.Error("not done, but the stage is")
-	}
-}
-
-// later holds one packet for 5 ms.
-type later struct {
-	p   packet.Packet
-	has bool
-}
-
-func (l *later) Push(now time.Duration, p packet.Packet) {
-	p.Due = now + 5*ms
-	l.p, l.has = p, true
-}
-func (l *later) Pop(now time.Duration) (packet.Packet, bool) {
-	ok := l.has && l.p.Due <= now
-	l.has = l.has && !ok
-	return l.p, ok
-}
-func (l *later) Next() (time.Duration, bool) { return l.p.Due, l.has }
-func (l *later) Done() bool                  { return !l.has }
-
 func BenchmarkCounter(b *testing.B) {
 	for _, row := range []struct {
 		name string

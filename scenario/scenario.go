@@ -81,28 +81,22 @@ func (s *State) Resizes(before *State, always bool) bool {
 // Over is what holds when a script goes from one state to the next, s, while it is something else that holds now: what the
 // script changes is as the script says, and the rest as it is.
 func (s State) Over(now, before State) State {
-	if s.Route == before.Route {
-		s.Route = now.Route
+	return State{
+		Route:  over(s.Route, now.Route, before.Route),
+		Delay:  over(s.Delay, now.Delay, before.Delay),
+		Rate:   over(s.Rate, now.Rate, before.Rate),
+		Loss:   over(s.Loss, now.Loss, before.Loss),
+		Jitter: over(s.Jitter, now.Jitter, before.Jitter),
+		Queue:  over(s.Queue, now.Queue, before.Queue),
+		Down:   over(s.Down, now.Down, before.Down),
 	}
-	if s.Delay == before.Delay {
-		s.Delay = now.Delay
+}
+
+func over[T comparable](next, now, before T) T {
+	if next == before {
+		return now
 	}
-	if s.Rate == before.Rate {
-		s.Rate = now.Rate
-	}
-	if s.Loss == before.Loss {
-		s.Loss = now.Loss
-	}
-	if s.Jitter == before.Jitter {
-		s.Jitter = now.Jitter
-	}
-	if s.Queue == before.Queue {
-		s.Queue = now.Queue
-	}
-	if s.Down == before.Down {
-		s.Down = now.Down
-	}
-	return s
+	return next
 }
 
 // mtu is the longest packet: no limit is so low that it would never pass.

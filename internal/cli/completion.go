@@ -255,28 +255,41 @@ func (c *completion) bash(w io.Writer) error {
 	return err
 }
 
+// zshRest completes what follows the program's own arguments: more of its options, and then the command, of which words are
+// then those alone.
+const zshRest = `*:::command:{
+	if [[ $words[1] == -* ]]; then
+		words=(%s "${(@)words}")
+		((CURRENT++))
+		_arguments -s -S "${(@)options}" "*:::command:_normal"
+	else
+		_normal
+	fi
+}`
+
 func (c *completion) zsh(w io.Writer) error {
 	escape := strings.NewReplacer("[", `\[`, "]", `\]`, ":", `\:`)
-	fmt.Fprintf(w, "#compdef %s\n# zsh completion for %[1]s: %[1]s --completion=zsh\n_arguments -s -S", c.name)
+	fmt.Fprintf(w, "#compdef %s\n# zsh completion for %[1]s: %[1]s --completion=zsh\nlocal -a options=(", c.name)
 	for _, f := range c.flags {
 		takes, equals := "", ""
 		if !f.IsBool() {
 			takes, equals = ":"+f.Name+":"+value(f).zsh(), "="
 		}
 		help := "[" + escape.Replace(f.Help) + "]"
-		fmt.Fprintf(w, " \\\n\t%s", quote("--"+f.Name+equals+help+takes))
+		fmt.Fprintf(w, "\n\t%s", quote("--"+f.Name+equals+help+takes))
 		if f.Short != 0 {
-			fmt.Fprintf(w, " \\\n\t%s", quote("-"+string(f.Short)+help+takes))
+			fmt.Fprintf(w, "\n\t%s", quote("-"+string(f.Short)+help+takes))
 		}
 	}
+	fmt.Fprint(w, "\n)\n_arguments -s -S \"${(@)options}\"")
 	for i, t := range c.own {
 		fmt.Fprintf(w, " \\\n\t%s", quote(fmt.Sprintf("%d:argument:%s", i+1, t.zsh())))
 	}
 	rest := "*:file:_files"
 	if c.command {
-		rest = "*:::command:_normal" // words are then those of the command alone
+		rest = fmt.Sprintf(zshRest, c.name)
 	}
-	_, err := fmt.Fprintf(w, " \\\n\t'%s'\n", rest)
+	_, err := fmt.Fprintf(w, " \\\n\t%s\n", quote(rest))
 	return err
 }
 

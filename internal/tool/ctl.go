@@ -51,7 +51,7 @@ func (c *Ctl) grammar() *cli.Grammar {
 			"gm-ctl set uplink.delay=80ms loss=2% rate=5Mbps queue.packets=100",
 			"gm-ctl %2 down uplink; sleep 3; gm-ctl %2 up",
 			"gm-ctl 1234 stats --follow",
-			"gm-ctl replay lift.csv  # of gm-path",
+			"gm-ctl replay lift.csv",
 			"source <(gm-ctl completion bash)",
 		},
 		Options: c,
@@ -334,6 +334,9 @@ func (c *Ctl) replay(target string, args []string) error {
 	nodes, err := pick(target)
 	if err != nil {
 		return err
+	}
+	if paths := slices.DeleteFunc(slices.Clone(nodes), func(n *node) bool { return n.Tool != "gm-path" }); len(paths) > 0 {
+		nodes = paths
 	}
 	n, err := only(nodes, "play a scenario", func(s *state) bool { return s.Replays })
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 
 	"gomahi/effects"
 	"gomahi/internal/report"
+	"gomahi/meter"
 	"gomahi/packet"
 	"gomahi/scenario"
 	"gomahi/shell"
@@ -36,7 +37,8 @@ func (m *measures) steer(s effects.Steered, now scenario.State, takes ...string)
 type wish struct {
 	request *request
 	change  func(*scenario.State) // nil for none
-	script  *scenario.Player      // to be played, if there is one
+	script  *scenario.Player      // to be played, if there is one,
+	says    []copier              // and what it is about
 	answer  view
 	done    chan struct{} // closed when it is fulfilled, or will not be
 }
@@ -78,24 +80,34 @@ type helm struct {
 	knobs
 	measures *measures
 	drops    *tally
+	counter  *meter.Counter // of the meters, if the stage does not see to that itself
 	wish     atomic.Pointer[wish]
 
 	changed bool
 	down    bool // where that is seen to here
+	script
 	in, out report.Count
 }
 
 func newHelm(stage shell.Stage, m *measures, drops *tally) *helm {
-	return &helm{Stage: stage, knobs: m.knobs, measures: m, drops: drops}
+	h := &helm{Stage: stage, knobs: m.knobs, measures: m, drops: drops}
+	if m.counter == nil {
+		m.counter = meter.NewCounter(0)
+		h.counter = m.counter
+	}
+	return h
 }
 
 // Push hands on a packet.
 func (h *helm) Push(now time.Duration, p packet.Packet) {
-	if w := h.wish.Load(); w != nil {
-		h.fulfil(now, w)
+	if h.more || h.wish.Load() != nil {
+		h.advance(now)
 	}
 	h.in.Packets++
 	h.in.Bytes += uint64(p.Size)
+	if h.counter != nil {
+		h.counter.Arrive(now, p)
+	}
 	if h.down {
 		h.drops.Drop(now, p, "link down")
 		p.Release()
@@ -104,15 +116,17 @@ func (h *helm) Push(now time.Duration, p packet.Packet) {
 	h.Stage.Push(now, p)
 }
 
-// Pop is the stage's.
-func (h *helm) Pop(now time.Duration) (packet.Packet, bool) {
-	if w := h.wish.Load(); w != nil {
-		h.fulfil(now, w)
+// Pop is the stage's. What it lets go counts at the time at which it is due: when it was noticed is the machine's doing.
+func (h *helm) Pop(now time.Duration) (p packet.Packet, ok bool) {
+	if h.more || h.wish.Load() != nil {
+		h.advance(now)
 	}
-	p, ok := h.Stage.Pop(now)
-	if ok {
+	if p, ok = h.Stage.Pop(now); ok {
 		h.out.Packets++
 		h.out.Bytes += uint64(p.Size)
+		if h.counter != nil {
+			h.counter.Depart(p.Due, p, -1)
+		}
 	}
 	return p, ok
 }
@@ -121,6 +135,35 @@ func (h *helm) Pop(now time.Duration) (packet.Packet, bool) {
 func (h *helm) Done() bool {
 	d, ok := h.Stage.(interface{ Done() bool })
 	return ok && d.Done()
+}
+
+// advance does what is to be done between two packets.
+func (h *helm) advance(now time.Duration) {
+	if h.more {
+		h.follow(now)
+	}
+	if w := h.wish.Load(); w != nil {
+		h.fulfil(now, w)
+	}
+}
+
+// finish notes the changes until the end, which no packet met.
+func (h *helm) finish(at time.Duration) error {
+	if h.more {
+		h.follow(at)
+	}
+	return nil
+}
+
+// Next is the stage's, or when a script changes what packets wait for.
+func (h *helm) Next() (time.Duration, bool) {
+	at, ok := h.Stage.Next()
+	if h.more && h.drops.undelivered(h.in.Packets, h.out.Packets) > 0 {
+		if c := h.changes(); !ok || c < at {
+			return c, true
+		}
+	}
+	return at, ok
 }
 
 // fulfil does what is wanted from now on.
@@ -133,8 +176,11 @@ func (h *helm) fulfil(now time.Duration, w *wish) {
 }
 
 func (h *helm) obey(now time.Duration, w *wish) {
-	if w.script != nil {
+	switch {
+	case w.script != nil && h.play != nil:
 		h.play(now, w.script, w.request.clock)
+	case w.script != nil:
+		h.begin(now, w)
 	}
 	if w.change == nil {
 		return
@@ -145,16 +191,22 @@ func (h *helm) obey(now time.Duration, w *wish) {
 		h.steered.Set(now, s)
 		return
 	}
+	s := h.now
+	w.change(&s)
+	h.change(scenario.Change{At: now, State: s})
+}
+
+// change makes a state that of a stage that does not change by itself.
+func (h *helm) change(c scenario.Change) {
 	if !h.changed {
 		h.changed = true
 		h.measures.change(scenario.Change{State: h.now})
 	}
-	w.change(&h.now)
+	h.now = c.State
 	if h.steered != nil {
-		h.steered.Set(now, h.now)
+		h.steered.Set(c.At, h.now)
 	}
 	h.down = h.now.Down && !h.links
-	c := scenario.Change{At: now, State: h.now}
 	h.measures.change(c)
 	if h.tell != nil {
 		h.tell(c)

@@ -1,38 +1,49 @@
 package tool
 
 import (
+	"fmt"
 	"math"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"gomahi/effects"
+	"gomahi/meter"
 	"gomahi/packet"
 	"gomahi/scenario"
+	"gomahi/shell"
 )
 
-// helmed is a delay with a helm, and what carries a packet of 1000 bytes through it each 10 us.
-func helmed() (h *helm, turn func()) {
-	m := new(measures)
-	d := effects.NewDelay(100 * time.Microsecond)
-	m.steer(d, scenario.State{Delay: 100 * time.Microsecond}, "delay")
-	h = newHelm(d, m, new(tally))
+// carry is what carries a packet of 1000 bytes through a stage each 10 us.
+func carry(s shell.Stage) (turn func()) {
 	var pool packet.Pool
 	now := time.Duration(0)
-	return h, func() {
+	return func() {
 		now += 10 * time.Microsecond
 		f := pool.Get()
 		f.FilledPlain(1000)
-		h.Push(now, f.Packet(0, now))
-		for p, ok := h.Pop(now); ok; p, ok = h.Pop(now) {
+		s.Push(now, f.Packet(0, now))
+		for p, ok := s.Pop(now); ok; p, ok = s.Pop(now) {
 			p.Release()
 		}
 	}
 }
 
+func helmed() *helm {
+	m := new(measures)
+	d := effects.NewDelay(100 * time.Microsecond)
+	m.steer(d, scenario.State{Delay: 100 * time.Microsecond}, "delay")
+	return newHelm(d, m, new(tally))
+}
+
 // Packets cost no memory, and what they take is counted.
 func TestHelmAllocations(t *testing.T) {
-	h, turn := helmed()
+	h := helmed()
+	turn := carry(h)
 	for range 100 {
 		turn()
 	}
@@ -43,6 +54,29 @@ func TestHelmAllocations(t *testing.T) {
 	h.look(time.Second, &v)
 	if held := v.in.Packets - v.out.Packets; v.in.Packets < 1000 || held != 10 || v.in.Bytes != 1000*v.in.Packets {
 		t.Errorf("%+v", v)
+	}
+}
+
+// The meters count what arrives when it does, and what leaves when it is due.
+func TestHelmMeters(t *testing.T) {
+	h := helmed()
+	h.counter.SwitchOn()
+	var pool packet.Pool
+	f := pool.Get()
+	f.FilledPlain(1000)
+	const ms = time.Millisecond
+	in := f.Packet(0, 2*ms)
+	h.Push(2*ms, in)
+	out, ok := h.Pop(8 * ms)
+	in.Due = 2*ms + ms/10
+	if !ok || out != in {
+		t.Errorf("%+v came out, %v", out, ok)
+	}
+	if got := h.counter.Sum(0, 100); got.Arrived != 1000 || got.Departed != 1000 || got.Delay != ms/10 {
+		t.Errorf("%+v", got)
+	}
+	if got := h.counter.Sum(3, 100); got != (meter.Sum{}) {
+		t.Errorf("when it was noticed: %+v", got)
 	}
 }
 
@@ -84,9 +118,63 @@ func TestHelmConcurrent(t *testing.T) {
 }
 
 func BenchmarkHelm(b *testing.B) {
-	_, turn := helmed()
-	b.ReportAllocs()
-	for b.Loop() {
-		turn()
+	for _, row := range []struct {
+		name string
+		make func() shell.Stage
+	}{{"without", func() shell.Stage { return effects.NewDelay(100 * time.Microsecond) }}, {"with", func() shell.Stage { return helmed() }}} {
+		b.Run(row.name, func(b *testing.B) {
+			turn := carry(row.make())
+			b.ReportAllocs()
+			for b.Loop() {
+				turn()
+			}
+		})
+	}
+}
+
+// A script changes a link at its nanosecond, also while packets wait for that; what is set holds until it says otherwise; and
+// the changes that no packet meets are told at the end.
+func TestScript(t *testing.T) {
+	tool, _ := fill(t, "gm-link 8Mbps 8Mbps true") // 1000 bytes a millisecond
+	l := &Link{UpDrops: new(tally), DownDrops: new(tally)}
+	if err := tool.Link(l); err != nil {
+		t.Fatal(err)
+	}
+	m := &l.Up
+	h := newHelm(l.Uplink, m, l.UpDrops.(*tally))
+	s, err := scenario.Parse("s", strings.NewReader("Time[ms],Rate[Mbps],Link[up|down]\n0,8,up\n1.5,,down\n10,16,up\n30,32,\n"), scenario.Queue{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const ms = time.Millisecond
+	var pool packet.Pool
+	for range 3 {
+		f := pool.Get()
+		f.FilledPlain(1000)
+		h.Push(0, f.Packet(0, 0))
+	}
+	w := &wish{request: &request{clock: effects.NewClock(effects.AnyPacket)}, script: scenario.Play(s.Uplink, false, false), says: about(s.Uplink),
+		done: make(chan struct{})}
+	h.wish.Store(w)
+	var left []time.Duration
+	for at, ok := time.Duration(0), true; ok && at < time.Second; at, ok = h.Next() {
+		for p, ok := h.Pop(at); ok; p, ok = h.Pop(at) {
+			left = append(left, p.Due)
+			p.Release()
+		}
+	}
+	// The second is half sent when the link goes down, and needs 0.25 ms more at twice the rate.
+	if want := []time.Duration{ms, 10*ms + ms/4, 10*ms + 3*ms/4}; !slices.Equal(left, want) {
+		t.Errorf("left at %v, want %v", left, want)
+	}
+	h.obey(20*ms, &wish{change: func(s *scenario.State) { s.Delay = 5 * ms }})
+	h.finish(40 * ms)
+	var got []string
+	for _, c := range m.changes {
+		got = append(got, fmt.Sprint(time.Duration(c.At), " ", c.Rate, " ", c.Delay, " ", c.Link))
+	}
+	want := []string{"0s 8000000 0 up", "0s 8000000 0 up", "1.5ms 8000000 0 down", "10ms 16000000 0 up", "20ms 16000000 5 up", "30ms 32000000 5 up"}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
 	}
 }

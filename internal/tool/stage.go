@@ -16,7 +16,6 @@ import (
 
 	"gomahi/internal/control"
 	"gomahi/meter"
-	"gomahi/shell"
 )
 
 // Variables that tools leave to those within them: the sockets of the outermost one, of the one that draws, and of
@@ -68,17 +67,13 @@ func newStage(t Tool, l *Link, own, command []string, up, down *tally, rouse *at
 	}
 	uplink, downlink := newHelm(l.Uplink, &l.Up, up), newHelm(l.Downlink, &l.Down, down)
 	l.Uplink, l.Downlink = uplink, downlink
+	l.Finish = append([]func(time.Duration) error{uplink.finish, downlink.finish}, l.Finish...) // before the recorder's
 	s.steering = newSteering(name, l, uplink, downlink, rouse)
-	s.up = direct(&l.Up, &l.Uplink, up, s.Since)
-	s.down = direct(&l.Down, &l.Downlink, down, s.Since)
+	s.up, s.down = direct(&l.Up, up, s.Since), direct(&l.Down, down, s.Since)
 	return s
 }
 
-func direct(m *measures, stage *shell.Stage, t *tally, zero time.Duration) *meter.Direction {
-	if m.counter == nil {
-		m.counter = meter.NewCounter(0)
-		*stage = meter.Tap{Stage: *stage, Counter: m.counter}
-	}
+func direct(m *measures, t *tally, zero time.Duration) *meter.Direction {
 	t.counter = m.counter
 	return &meter.Direction{Counter: m.counter, Zero: zero, Capacity: m.capacity}
 }

@@ -249,9 +249,33 @@ func TestReplay(t *testing.T) {
 	if got := s.words(); got != "1 Mbit/s, 10 ms, queue 1 bdp | 2 Mbit/s, 30 ms, queue 1 bdp" {
 		t.Errorf("after wrong ones it is %s", got)
 	}
-	var usage *cli.UsageError
-	if err := steeredOf(t, "gm-delay 1 true").replay(&replay{Scenario: header + "0,0,1,1\n"}); !errors.As(err, &usage) {
-		t.Errorf("gm-delay: %v", err)
+}
+
+// Tools that know no scenarios play those that are about what they have.
+func TestReplayElsewhere(t *testing.T) {
+	for _, row := range []struct{ line, rows, want, problem string }{
+		{"gm-delay 50 true", "Time[ms],Delay[ms]\n0,7\n", "7 ms | 7 ms", ""},
+		{"gm-delay 50 true", "Time[ms],Delay[ms],Link[up|down]\n0,7,down\n", "down, 7 ms | down, 7 ms", ""},
+		{"gm-delay 50 true", "Time[ms],Delay[ms],Rate[Mbps]\n0,7,1\n", "50 ms | 50 ms", "the uplink of gm-delay has no rate to set"},
+		{"gm-loss downlink 1% true", "Time[ms],Loss[%]\n0,3\n", " | 3 % lost", ""},
+		{"gm-link 8Mbps 4Mbps --uplink-delay=5 true", "Time[ms],Rate[Mbps],Queue[packets]\n0,7,9\n",
+			"7 Mbit/s, 5 ms, queue 9 packets | 7 Mbit/s, queue 9 packets", ""},
+		{"gm-link 8Mbps 4Mbps true", "Time[ms],Rate[Mbps],Queue[bdp]\n0,7,9\n", "8 Mbit/s | 4 Mbit/s", "has no queue.bdp to set"},
+		{"gm-link 8Mbps 4Mbps true", "Time[ms],RouteID,Rate[Mbps]\n0,0,7\n1,1,7\n", "8 Mbit/s | 4 Mbit/s", "has no routes to change"},
+		{"gm-shape both 8Mbps --burst=3000 --peak=9Mbps true", "Time[ms],Rate[Mbps]\n0,7\n1,9\n", "8 Mbit/s | 8 Mbit/s", "peak rate"},
+		{"gm-meter true", "Time[ms],Delay[ms]\n0,7\n", " | ", "gm-meter cannot play a scenario"},
+	} {
+		t.Run(row.line+" "+row.rows, func(t *testing.T) {
+			s := steeredOf(t, row.line)
+			err := s.replay(&replay{Scenario: row.rows})
+			var usage *cli.UsageError
+			if row.problem == "" && err != nil || row.problem != "" && (!errors.As(err, &usage) || !strings.Contains(usage.Problem, row.problem)) {
+				t.Errorf("%v, want %s", err, row.problem)
+			}
+			if got := s.words(); got != row.want {
+				t.Errorf("%s, want %s", got, row.want)
+			}
+		})
 	}
 }
 
