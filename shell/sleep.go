@@ -57,7 +57,7 @@ const (
 
 // A sleeper wakes before a moment by about as long as waking takes, and spins through what is left: mostly nothing.
 const (
-	mostLead = 100 * time.Microsecond // no more than this
+	mostLead = 200 * time.Microsecond // no more than this
 	spin     = 300 * time.Microsecond // for an exact one, always
 )
 
@@ -195,10 +195,15 @@ func (s *sleeper) woken() {
 	}
 }
 
-// learn takes note of how long waking took.
+// learn takes note of how long waking took. The lead comes to be what three of four wake-ups do not exceed, whatever the
+// fourth took: what a hypervisor takes now and then is no measure.
 func (s *sleeper) learn(took time.Duration) {
-	if !s.exact {
-		s.lead = min(s.lead+(took-s.lead)/8, mostLead)
+	switch {
+	case s.exact:
+	case took > s.lead:
+		s.lead = min(s.lead+6*time.Microsecond, mostLead)
+	default:
+		s.lead = max(s.lead-2*time.Microsecond, 0)
 	}
 }
 
