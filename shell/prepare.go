@@ -203,8 +203,7 @@ func (c *container) startFerries() (err error) {
 		}
 	}
 	for _, f := range []*ferry{c.uplink, c.downlink} {
-		// While something is drawn nobody may be in the poller, and packets are not to wait for that.
-		if f.still = c.Realtime || c.Terminal != nil; f.still {
+		if f.still = c.Realtime; f.still {
 			go freshThread(f.run)
 		} else {
 			go f.run()

@@ -21,8 +21,11 @@ import (
 //
 // While packets follow each other closely it dozes in ppoll(2), which is quicker, but keeps one of the scheduler's places.
 //
-// The poller is everybody's: a goroutine that it has woken may keep its thread until the next system call. So where others
-// have much to do the sleeper is still: on a thread of its own, which the scheduler is told of when it rests.
+// The poller is everybody's: a goroutine that it has woken may keep its thread until the next system call. So whoever then
+// has much to do starts another goroutine first (see callPoller); one that was sent something was preceded by that.
+//
+// With real-time priority, which is a thread's, the sleeper is still: on a thread of its own, which the scheduler is told of
+// when it rests.
 type sleeper struct {
 	clock func() time.Duration
 	turn  func() (next time.Duration, then wish)
