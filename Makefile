@@ -24,12 +24,15 @@ demo: build ## a ping behind 50 ms of delay and 10 % loss
 	if command -v ping >/dev/null; then set -- 'ping -c 10 -n $$GM_BASE'; else set -- 'probe ping -c 10 $$GM_BASE'; fi; \
 	echo "$$ gm-delay 50 gm-loss uplink 0.1 sh -c '$$1'"; gm-delay 50 gm-loss uplink 0.1 sh -c "$$1"
 
-# An ordinary user's tests run as root in a user namespace, where they may make the namespaces that they need. With
+# An ordinary user's tests run as root in a user namespace, where they may make the namespaces that they need. Those end to
+# end measure times, and run when the others are done. With
 # GOMAHI_TEST_WEB=50 those of recorded web sites load their page, and kill the recorder, fifty times in place of a few: for
 # a quiet machine, of which all load times then count.
+TEST = CGO_ENABLED=$(if $(RACE),1,0) $(GO) test $(RACE) -timeout 60m $(if $(shell id -u | grep -v '^0$$'),-exec "$(CURDIR)/bin/probe rootly")
 test: ## run all tests
 	$(GO) build -o bin/ ./e2e/probe
-	CGO_ENABLED=$(if $(RACE),1,0) $(GO) test $(RACE) -timeout 60m $(if $(shell id -u | grep -v '^0$$'),-exec "$(CURDIR)/bin/probe rootly") ./...
+	$(TEST) $$($(GO) list ./... | grep -v '/e2e$$')
+	$(TEST) ./e2e
 
 # As root, nested and in one process, and likewise as an ordinary user. A seed has the same traffic and faults again.
 soak: ## traffic of every kind while the machine makes trouble (SOAK=10m, SOAK_SEED=N, SOAK_USER=1|0: as a user, as root)

@@ -317,16 +317,23 @@ type patient struct {
 	until atomic.Pointer[time.Time] // the deadline of reads
 }
 
-const grace = 2 * time.Second
+const (
+	grace  = 2 * time.Second
+	moment = 50 * time.Millisecond // in which a request that has been read is begun with
+)
 
 func (p *patient) Read(b []byte) (int, error) {
 	n, err := p.Conn.Read(b)
-	if n > 0 || err != io.EOF || !p.busy() {
+	if n > 0 || err != io.EOF {
 		return n, err
 	}
-	for end := time.Now().Add(grace); !p.over() && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	busy := p.busy()
+	for start := time.Now(); !p.over() && time.Since(start) < grace; time.Sleep(5 * time.Millisecond) {
 		if t := p.until.Load(); t != nil && !t.IsZero() && t.Before(time.Now()) {
 			return 0, os.ErrDeadlineExceeded // the answer is made, and there may be another request
+		}
+		if busy = busy || p.busy(); !busy && time.Since(start) >= moment {
+			break
 		}
 	}
 	return n, err
