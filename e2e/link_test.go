@@ -77,7 +77,7 @@ func TestQueueingDelay(t *testing.T) {
 	} {
 		t.Run(c.queue+" "+c.args, func(t *testing.T) {
 			file := filepath.Join(temp(t), "events")
-			quietly(t, 3, func() error {
+			quietly(t, attempts, func() error {
 				l.toServer("gm-delay", "20", "gm-link", "20Mbps", "20Mbps", "--uplink-queue="+c.queue, "--uplink-queue-args="+c.args,
 					"--events="+file, "--seed=1", "probe", "tcp", "-time", "8s", "-cc", "cubic")
 				delays, drops, last := waits(t, file, 2*time.Second) // after slow start
@@ -148,7 +148,7 @@ func TestRateExact(t *testing.T) {
 func TestECN(t *testing.T) {
 	l := newLab(t)
 	file := filepath.Join(temp(t), "events")
-	quietly(t, 3, func() error {
+	quietly(t, attempts, func() error {
 		out := l.toServer("gm-delay", "10", "gm-link", "20Mbps", "20Mbps", "--uplink-queue=codel",
 			"--uplink-queue-args=packets=1000, ecn", "--events="+file, "-v", "probe", "tcp", "-time", "5s", "-cc", "cubic", "-ecn")
 		delays, drops, _ := waits(t, file, 0)

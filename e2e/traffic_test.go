@@ -265,7 +265,7 @@ func TestHundredAtOnce(t *testing.T) {
 // Under a load of 1 Gbit/s of single packets the delay line keeps what it holds small, and does not grow.
 func TestMemory(t *testing.T) {
 	l := newLab(t)
-	quietly(t, 3, func() error { // a machine that is late holds more
+	quietly(t, attempts, func() error { // a machine that is late holds more
 		c := l.run("gm-delay", "50", "probe", "flood", "-rate", "1000", "-time", "8s", "192.0.2.1")
 		if err := c.Start(); err != nil {
 			t.Fatal(err)

@@ -271,7 +271,7 @@ func TestWebLoadTime(t *testing.T) {
 	if os.Getenv(roundsVar) == "" {
 		counted = loads / 2
 	}
-	quietly(t, 5, func() error {
+	quietly(t, attempts, func() error {
 		out, _ := s.must(strings.Fields(fmt.Sprintf("gm-webreplay --fail-on-miss site gm-delay 50 gm-link 10Mbps 10Mbps -- "+
 			"probe page -times -n %d https://www.site.test/", loads+1))...)
 		times := floats(t, strings.Fields(out)[1:]) // the first is the browser's own
