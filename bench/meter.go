@@ -16,22 +16,18 @@ import (
 	"github.com/creack/pty"
 )
 
-// meter measures what drawing costs: throughput, delay, and CPU; and whether what is drawn is true.
+// meter measures what drawing costs: throughput, delay, and CPU; and whether what is drawn is true. All run on a terminal
+// and so in a session of their own, as in use: the scheduler shares the CPUs among sessions (CONFIG_SCHED_AUTOGROUP), and
+// one in the laboratory's own session carries a third more than the same tool in any other.
 func (b *bench) meter(rounds int, f *figures, client func(to, congestion string) []string) error {
 	dir, err := os.MkdirTemp("", "gomahi-bench-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	type way struct {
-		name string
-		tool []string
-		run  func(...string) (time.Duration, error)
-	}
 	for range rounds {
-		for _, c := range []way{{"gm-delay 0", []string{"gm-delay", "0"}, b.silent},
-			{"gm-meter --plain", []string{"gm-meter", "--plain"}, b.silent}, {"gm-meter", []string{"gm-meter"}, b.drawn}} {
-			out, _, err := into(dir, c.run, c.tool, "", client(beyond, cubic)...)
+		for _, name := range []string{"gm-delay 0", "gm-meter --plain", "gm-meter"} {
+			out, _, err := b.drawn(dir, name, "", client(beyond, cubic)...)
 			if err != nil {
 				return err
 			}
@@ -39,11 +35,12 @@ func (b *bench) meter(rounds int, f *figures, client func(to, congestion string)
 			if rate == 0 {
 				return fmt.Errorf("no goodput in %q", out)
 			}
-			fmt.Printf("%8.0f Mbit/s  %s\n", rate, c.name)
-			f.add("one TCP flow, "+c.name, "Gbit/s", rate/1000)
+			fmt.Printf("%8.0f Mbit/s  %s\n", rate, name)
+			f.add("one TCP flow, "+name, "Gbit/s", rate/1000)
 		}
-		for _, c := range []way{{"gm-link", []string{"gm-link", "96Mbps", "96Mbps"}, b.silent}, {"gm-link --meter-all", []string{"gm-link", "--meter-all", "96Mbps", "96Mbps"}, b.drawn}} {
-			out, _, err := into(dir, c.run, c.tool, "probe flood -rate 48 -time 5s "+beyond+" >/dev/null &", "probe", "ping", "-c", "1000", "-i", "0.005", outside)
+		for _, name := range []string{"gm-link", "gm-link --meter-all"} {
+			tool := name + " 96Mbps 96Mbps"
+			out, _, err := b.drawn(dir, tool, "probe flood -rate 48 -time 5s "+beyond+" >/dev/null &", "probe", "ping", "-c", "1000", "-i", "0.005", outside)
 			if err != nil {
 				return err
 			}
@@ -51,12 +48,12 @@ func (b *bench) meter(rounds int, f *figures, client func(to, congestion string)
 			if err != nil {
 				return err
 			}
-			f.add("RTT at p99, "+c.name, "ms", rtt)
-			_, cpu, err := into(dir, c.run, c.tool, "probe flood -rate 1 -time 10s "+beyond+" >/dev/null;", "true")
+			f.add("RTT at p99, "+name, "ms", rtt)
+			_, cpu, err := b.drawn(dir, tool, "probe flood -rate 1 -time 10s "+beyond+" >/dev/null;", "true")
 			if err != nil {
 				return err
 			}
-			f.add("CPU in 10 s at 1 Mbit/s, "+c.name, "%", 100*cpu.Seconds()/10)
+			f.add("CPU in 10 s at 1 Mbit/s, "+name, "%", 100*cpu.Seconds()/10)
 		}
 		ratio, err := b.mean(filepath.Join(dir, "log"))
 		if err != nil {
@@ -73,45 +70,28 @@ func (b *bench) meter(rounds int, f *figures, client func(to, congestion string)
 	return nil
 }
 
-// into runs a command within a tool, and returns what it writes, which goes to a file rather than the terminal, and the
-// CPU time of all. The shell does something before it.
-func into(dir string, run func(...string) (time.Duration, error), tool []string, before string, command ...string) (string, time.Duration, error) {
+// drawn runs a command within a tool on a terminal of 200x50, and returns what it writes, which goes to a file rather
+// than the terminal, and the CPU time of all. The shell does something before it.
+func (b *bench) drawn(dir, tool, before string, command ...string) (string, time.Duration, error) {
 	file := filepath.Join(dir, "output")
-	cpu, err := run(slices.Concat(tool, []string{"sh", "-c", before + ` "$@" >"$0"`, file}, command)...)
-	if err != nil {
-		return "", 0, err
-	}
-	out, err := os.ReadFile(file)
-	return string(out), cpu, err
-}
-
-// silent runs a command without a terminal, and drawn on one of 200x50.
-func (b *bench) silent(args ...string) (time.Duration, error) {
-	c := b.command(args...)
-	out, err := c.CombinedOutput()
-	if err != nil {
-		return 0, fmt.Errorf("%v: %w\n%s", args, err, out)
-	}
-	return c.ProcessState.UserTime() + c.ProcessState.SystemTime(), nil
-}
-
-func (b *bench) drawn(args ...string) (time.Duration, error) {
+	args := slices.Concat(strings.Fields(tool), []string{"sh", "-c", before + ` "$@" >"$0"`, file}, command)
 	c := b.command(args...)
 	c.Env = append(os.Environ(), "TERM=xterm-256color", "COLORTERM=truecolor", "LC_ALL=C.UTF-8")
 	screen, err := pty.StartWithSize(c, &pty.Winsize{Rows: 50, Cols: 200})
 	if err != nil {
-		return 0, err
+		return "", 0, err
 	}
 	defer screen.Close()
 	var out bytes.Buffer
 	io.Copy(&out, screen) // until EIO
 	if err := c.Wait(); err != nil {
-		return 0, fmt.Errorf("%v: %w\n%s", args, err, out.Bytes())
+		return "", 0, fmt.Errorf("%v: %w\n%s", args, err, out.Bytes())
 	}
-	if !strings.Contains(out.String(), "downlink") {
-		return 0, fmt.Errorf("%v drew nothing", args)
+	if strings.Contains(tool, "meter") && !strings.Contains(out.String(), "downlink") {
+		return "", 0, fmt.Errorf("%v drew nothing", args)
 	}
-	return c.ProcessState.UserTime() + c.ProcessState.SystemTime(), nil
+	written, err := os.ReadFile(file)
+	return string(written), c.ProcessState.UserTime() + c.ProcessState.SystemTime(), err
 }
 
 // p99 is the percentile of what probe ping says of each packet, in milliseconds.
