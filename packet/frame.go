@@ -70,7 +70,7 @@ type Packet struct {
 	Frame   *Frame
 	Index   int32         // its place within the frame, from 0
 	Size    int32         // length of the IP packet, in bytes
-	Arrival time.Duration // when it was read, since the container's start
+	Arrival time.Duration // when it came, since the container's start
 	Due     time.Duration // when it was to leave; the stage that lets it go says so
 }
 

@@ -50,7 +50,7 @@ type Traffic struct {
 	Refused              uint64 // packets that the receiving kernel refused, since they make no sense or its device is down
 	Unread               uint64 // frames that the device dropped since its queue was full
 	Late                 Lateness
-	Delay                Histogram // from reading to writing
+	Delay                Histogram // from arrival to writing
 	Unseen               Histogram // how long a packet may have waited to be read, at most; not known while asleep
 }
 
@@ -147,28 +147,47 @@ func (f *ferry) carry() (next time.Duration, then wish) {
 	return 0, unless
 }
 
-// takeIn says whether there may be more.
+// takeIn says whether there may be more. A device gives its packets no stamp, so they arrive when they are read, but for one
+// that comes alone after a long sleep: before it is read, it has to wake the ferry, and its way through cold caches takes
+// longer than any other's. Those that come together arrive as they are read, lest they be drawn apart.
 func (f *ferry) takeIn() (more bool, err error) {
+	came, read := f.came, time.Duration(0)
+	f.came = 0
+	var lonely *packet.Frame // the first to come after a while, until it is known whether it has come alone
 	for n, size := 0, 0; n < batch || n < smallBatch && size < smallBytes; n++ {
 		frame, err := f.from.Read(&f.pool)
+		now := f.clock()
+		switch {
+		case lonely != nil && frame == nil:
+			f.push(lonely, came)
+		case lonely != nil:
+			f.push(lonely, read)
+		}
 		if frame == nil {
 			if err == nil {
-				f.empty = f.clock()
+				f.empty = now
 			}
 			return false, err
 		}
-		size += frame.Bytes()
-		now := f.clock()
 		f.Unseen.Add(now-f.empty, frame.Len())
-		f.Reads++
-		f.PacketsIn += uint64(frame.Len())
-		for i := range frame.Len() {
-			p := frame.Packet(i, now)
-			f.BytesIn += uint64(p.Size)
-			f.stage.Push(now, p)
+		if lonely = nil; came > 0 && n == 0 {
+			lonely, read = frame, now
+		} else {
+			f.push(frame, now)
 		}
+		size += frame.Bytes()
 	}
 	return true, nil
+}
+
+func (f *ferry) push(frame *packet.Frame, now time.Duration) {
+	f.Reads++
+	f.PacketsIn += uint64(frame.Len())
+	for i := range frame.Len() {
+		p := frame.Packet(i, now)
+		f.BytesIn += uint64(p.Size)
+		f.stage.Push(now, p)
+	}
 }
 
 // putOut writes what is due. Neighbours of one frame, or datagrams of one flow, that leave at the same moment leave together,

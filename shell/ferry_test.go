@@ -3,6 +3,7 @@ package shell
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -253,6 +254,81 @@ func TestUnseen(t *testing.T) {
 	n, most, least := b.Unseen.Count(), b.Unseen.Quantile(1), b.Unseen.Quantile(0)
 	if n != 5 || most < 2*ms || most > 2*ms*101/100 || least < 100 || least > 101 {
 		t.Errorf("%d packets, from %v to %v; want 5, from 100ns to 2ms", n, least, most)
+	}
+}
+
+// A packet that comes alone and wakes the ferry from a long sleep arrived when it did that, and a little before.
+func TestArrival(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		asleep time.Duration
+		quick  time.Duration // as learned
+		comes  int           // frames of one packet
+		want   []time.Duration
+	}{
+		{"alone", 2 * ms, 40 * time.Microsecond, 1, []time.Duration{-20 * time.Microsecond}},
+		{"alone, nothing learned", time.Second, 0, 1, []time.Duration{0}},
+		{"soon", 2*ms - 1, 40 * time.Microsecond, 1, []time.Duration{2}},
+		{"two", 2 * ms, 40 * time.Microsecond, 2, []time.Duration{2, 2}},
+		{"many", 2 * ms, 40 * time.Microsecond, 40, slices.Repeat([]time.Duration{2}, smallBatch)},
+		{"nothing", 2 * ms, 40 * time.Microsecond, 0, nil},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			b := newBench(t, ms)
+			woken := time.Second + row.asleep
+			b.since, b.quick, b.now = time.Second, row.quick, woken
+			b.woken()
+			for range row.comes {
+				b.from.Deliver(plain('x'))
+			}
+			b.now += 2
+			b.takeIn()
+			var got []time.Duration
+			for p, ok := b.stage.Pop(time.Hour); ok; p, ok = b.stage.Pop(time.Hour) {
+				got = append(got, p.Arrival-woken)
+				p.Release()
+			}
+			if !slices.Equal(got, row.want) {
+				t.Errorf("after waking: %v, want %v", got, row.want)
+			}
+			if b.PacketsIn != uint64(len(row.want)) {
+				t.Errorf("%d packets in, want %d", b.PacketsIn, len(row.want))
+			}
+			b.from.Deliver(plain('x')) // asleep no more
+			if b.takeIn(); row.comes < 40 {
+				p, _ := b.stage.Pop(time.Hour)
+				if p.Arrival != b.now {
+					t.Errorf("the next came %v after waking, want 2ns", p.Arrival-woken)
+				}
+			}
+		})
+	}
+}
+
+// What is learned of waking is less than nine of ten times, and at most twice what is credited.
+func TestQuick(t *testing.T) {
+	for _, row := range []struct {
+		name        string
+		took        func(i int) time.Duration
+		least, most time.Duration
+	}{
+		{"always 50 us", func(int) time.Duration { return 50 * time.Microsecond }, 40 * time.Microsecond, 51 * time.Microsecond},
+		{"each third 20 us", func(i int) time.Duration { return time.Duration(20+30*(i%3)) * time.Microsecond }, 11 * time.Microsecond, 23 * time.Microsecond},
+		{"slow", func(int) time.Duration { return ms }, 2 * mostCredit, 2 * mostCredit},
+		{"at once", func(int) time.Duration { return 0 }, 0, time.Microsecond},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			b := newBench(t, 0)
+			for i := range 1000 {
+				b.now += ms
+				b.since, b.until = b.now, b.now+b.lead+ms
+				b.now += ms + row.took(i)
+				b.woken()
+				if i > 100 && (b.quick < row.least || b.quick > row.most) {
+					t.Fatalf("after %d: %v, want %v to %v", i, b.quick, row.least, row.most)
+				}
+			}
+		})
 	}
 }
 
@@ -545,7 +621,7 @@ func TestNeverEarly(t *testing.T) {
 				t.Fatalf("%d packets arrived, want %d", len(v.to.times), row.n)
 			}
 			for i, at := range v.to.times {
-				if at < sent[i]+row.delay {
+				if at < sent[i]+row.delay-mostCredit {
 					t.Errorf("packet %d took %v, less than %v", i, at-sent[i], row.delay)
 				}
 			}

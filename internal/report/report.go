@@ -56,7 +56,7 @@ type Direction struct {
 	Requested map[string]float64 `json:"requested"` // "rate_bits_per_second", "delay_ms", "loss"
 	Achieved  map[string]float64 `json:"achieved"`  // the same, measured
 
-	Delay    Distribution  `json:"delay_ms"`              // from reading a packet to writing it
+	Delay    Distribution  `json:"delay_ms"`              // from a packet's arrival to writing it
 	Queueing *Distribution `json:"queueing_ms,omitempty"` // waiting for the link and its own transmission, of links that have a rate
 	Lateness Distribution  `json:"lateness_ms"`           // written minus due
 	Late     uint64        `json:"late"`                  // packets more than 1 ms late
