@@ -153,6 +153,11 @@ func (f *ferry) carry() (next time.Duration, then wish) {
 func (f *ferry) takeIn() (more bool, err error) {
 	came, read := f.came, time.Duration(0)
 	f.came = 0
+	var enough time.Duration // an exact one takes in no more when something else is due
+	hurried := false
+	if f.exact && came == 0 {
+		enough, hurried = f.stage.Next()
+	}
 	var lonely *packet.Frame // the first to come after a while, until it is known whether it has come alone
 	for n, size := 0, 0; n < batch || n < smallBatch && size < smallBytes; n++ {
 		frame, err := f.from.Read(&f.pool)
@@ -176,6 +181,9 @@ func (f *ferry) takeIn() (more bool, err error) {
 			f.push(frame, now)
 		}
 		size += frame.Bytes()
+		if hurried && now >= enough {
+			break
+		}
 	}
 	return true, nil
 }

@@ -430,6 +430,35 @@ func TestBatch(t *testing.T) {
 	}
 }
 
+// An exact ferry takes in no more once something that it already has is due.
+func TestExactFirst(t *testing.T) {
+	for _, row := range []struct {
+		name  string
+		exact bool
+		now   time.Duration
+		want  uint64 // packets in, of 1 and then 10
+	}{
+		{"something is due", true, 5 * ms, 2},
+		{"nothing is due yet", true, 5*ms - 1, 11},
+		{"not exact", false, 5 * ms, 11},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			b := newBench(t, 5*ms)
+			b.exact = row.exact
+			b.from.Deliver(plain('x'))
+			b.takeIn()
+			for range 10 {
+				b.from.Deliver(plain('x'))
+			}
+			b.now = row.now
+			more, _ := b.takeIn()
+			if b.PacketsIn != row.want || more != (row.want < 11) {
+				t.Errorf("%d packets in, more is %t; want %d", b.PacketsIn, more, row.want)
+			}
+		})
+	}
+}
+
 // loop is a device that delivers one frame again and again, and forgets what is written to it.
 type loop struct {
 	tun.Device
