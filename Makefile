@@ -10,6 +10,7 @@ RESTRICTED ?= /proc/sys/kernel/apparmor_restrict_unprivileged_userns
 # The race detector needs a C compiler.
 RACE := $(if $(shell command -v gcc),-race)
 
+.DEFAULT_GOAL := build
 .PHONY: help build demo test soak fuzz lint bench install uninstall clean
 
 help: ## show this
