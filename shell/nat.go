@@ -24,19 +24,19 @@ type nat struct {
 
 const (
 	tableFlagOwner  = 2      // NFT_TABLE_F_OWNER; unix has it for newer kernels' headers only
-	ctStatusDstNAT  = 1 << 5 // IPS_DST_NAT, include/uapi/linux/netfilter/nf_conntrack_common.h
-	afterSourceNAT  = 101    // just after NF_IP_PRI_NAT_SRC
+	ctStatusSrcNAT  = 1 << 4 // IPS_SRC_NAT, include/uapi/linux/netfilter/nf_conntrack_common.h
+	ctStatusDstNAT  = 1 << 5
 	firstOfAll      = -1 << 31
 	lastOfAll       = 1<<31 - 1
 	probePort       = 9 // discard
 	chainProbeFirst = "probe_first"
 	chainProbeLast  = "probe_last"
-	chainPrivate    = "untranslated"
+	chainGuard      = "guard"
 )
 
-// newNAT makes the table: what comes from the container gets the address of the device that it leaves by, and whatever
-// then still has the container's address, since conntrack calls it invalid or another table exempted it, is dropped and
-// counted. The devices that forward only because of us are guarded.
+// newNAT makes the table: what comes from the container gets the address of the device that it leaves by, and what would
+// not, since conntrack calls it invalid or another table exempted it, is dropped and counted. The devices that forward only
+// because of us are guarded. Each packet that the host forwards passes the chains of all containers: the fewer the better.
 func newNAT(device string, index int, a addresses, six bool, guarded []int) (*nat, error) {
 	n := &nat{table: &nftables.Table{Family: nftables.TableFamilyINet, Name: "gm-" + device}}
 	var err error
@@ -48,7 +48,6 @@ func newNAT(device string, index int, a addresses, six bool, guarded []int) (*na
 		return nil, fmt.Errorf("making the nftables table %s: %w", n.table.Name, err)
 	}
 	masquerade := n.chain("masquerade", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, int32(*nftables.ChainPriorityNATSource))
-	private := n.chain(chainPrivate, nftables.ChainTypeFilter, nftables.ChainHookPostrouting, afterSourceNAT)
 	first := n.chain(chainProbeFirst, nftables.ChainTypeFilter, nftables.ChainHookForward, firstOfAll)
 	last := n.chain(chainProbeLast, nftables.ChainTypeFilter, nftables.ChainHookForward, lastOfAll)
 	n.probes = []*nftables.Chain{first, last}
@@ -68,37 +67,40 @@ func newNAT(device string, index int, a addresses, six bool, guarded []int) (*na
 	}
 	for _, end := range ends(a, six) {
 		n.rule(masquerade, from(end.inside), []expr.Any{&expr.Masq{}})
-		n.rule(private, from(end.inside), countAndDrop)
 		n.rule(first, cameBy(index), to(end.probe), []expr.Any{&expr.Counter{}})
 		n.rule(last, cameBy(index), to(end.probe), countAndDrop)
 	}
-	n.guard(guarded)
+	n.guard(index, guarded)
 	if err := n.conn.Flush(); err != nil {
 		return nil, fmt.Errorf("making the nftables table %s: %w", n.table.Name, err)
 	}
 	return n, nil
 }
 
-// guard keeps the devices on which we enabled forwarding from making the machine a router for its neighbours: of what
-// comes in by them, only replies are forwarded, and what the host itself redirects (Docker's published ports). Not in the
-// chain after routing, where the host's own neighbour discovery looks as if it had come in.
-func (n *nat) guard(devices []int) {
-	if len(devices) == 0 {
-		return
-	}
-	chain := n.chain("guard", nftables.ChainTypeFilter, nftables.ChainHookForward, 0)
-	for _, d := range devices {
+// guard is what to drop of what is forwarded. From the container, what NAT can not translate. Of what comes in by the devices
+// on which we enabled forwarding, all but replies and what the host itself redirects (Docker's published ports), to keep
+// them from making the machine a router for its neighbours. Most packets belong to a connection that is translated, which
+// had its first packet pass, and leave the chain by its first rule. Not in the chain after routing, where the host's own neighbour
+// discovery looks as if it had come in.
+func (n *nat) guard(own int, devices []int) {
+	chain := n.chain(chainGuard, nftables.ChainTypeFilter, nftables.ChainHookForward, 0)
+	n.rule(chain, []expr.Any{
+		&expr.Ct{Register: 1, Key: expr.CtKeySTATUS},
+		masked(ctStatusSrcNAT | ctStatusDstNAT),
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: binaryutil.NativeEndian.PutUint32(0)},
+		&expr.Verdict{Kind: expr.VerdictAccept},
+	})
+	for _, d := range append([]int{own}, devices...) {
 		n.rule(chain, cameBy(d), []expr.Any{
 			&expr.Ct{Register: 1, Key: expr.CtKeySTATE},
 			masked(expr.CtStateBitINVALID | expr.CtStateBitUNTRACKED),
 			&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: binaryutil.NativeEndian.PutUint32(0)},
 		}, countAndDrop)
+	}
+	for _, d := range devices {
 		n.rule(chain, cameBy(d), []expr.Any{
 			&expr.Ct{Register: 1, Key: expr.CtKeyDIRECTION},
 			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: []byte{0}},
-			&expr.Ct{Register: 1, Key: expr.CtKeySTATUS},
-			masked(ctStatusDstNAT),
-			&expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: binaryutil.NativeEndian.PutUint32(0)},
 		}, countAndDrop)
 	}
 }
@@ -114,12 +116,10 @@ func (n *nat) endProbe() {
 
 // untranslated is how many packets NAT could not translate, and dropped.
 func (n *nat) untranslated() uint64 {
-	counts, _ := n.counters(chainPrivate)
-	var sum uint64
-	for _, c := range counts {
-		sum += c
+	if counts, _ := n.counters(chainGuard); len(counts) > 0 {
+		return counts[0] // of the container's own rule
 	}
-	return sum
+	return 0
 }
 
 // counters returns the packets counted by each rule of a chain.
