@@ -182,9 +182,7 @@ func (d devconf) lacks() (bits uint32) {
 // devconfs lists the devices of the calling thread's namespace, but loopback and those of containers, and how many the
 // latter are.
 func devconfs() (devices []devconf, containers int, err error) {
-	req := nl.NewNetlinkRequest(unix.RTM_GETLINK, unix.NLM_F_DUMP)
-	req.AddData(nl.NewIfInfomsg(unix.AF_UNSPEC))
-	req.AddData(nl.NewRtAttr(unix.IFLA_EXT_MASK, nl.Uint32Attr(filterSkipStats)))
+	req := askLinks(0, unix.NLM_F_DUMP)
 	msgs, err := req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWLINK)
 	for try := 0; errors.Is(err, nl.ErrDumpInterrupted) && try < 50; try++ { // devices came or went meanwhile
 		msgs, err = req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWLINK)
@@ -207,12 +205,7 @@ func devconfs() (devices []devconf, containers int, err error) {
 // devconfOf asks for one device alone, which takes no longer where there are hundreds. One that is gone lacks nothing.
 func devconfOf(index int) (devconf, error) {
 	gone := devconf{index: index, forwarding: 1}
-	req := nl.NewNetlinkRequest(unix.RTM_GETLINK, 0)
-	m := nl.NewIfInfomsg(unix.AF_UNSPEC)
-	m.Index = int32(index)
-	req.AddData(m)
-	req.AddData(nl.NewRtAttr(unix.IFLA_EXT_MASK, nl.Uint32Attr(filterSkipStats)))
-	msgs, err := req.Execute(unix.NETLINK_ROUTE, unix.RTM_NEWLINK)
+	msgs, err := askLinks(index, 0).Execute(unix.NETLINK_ROUTE, unix.RTM_NEWLINK)
 	if errors.Is(err, unix.ENODEV) {
 		return gone, nil
 	}
@@ -225,6 +218,16 @@ func devconfOf(index int) (devconf, error) {
 		}
 	}
 	return gone, nil
+}
+
+// askLinks asks for a device, or for all.
+func askLinks(index, flags int) *nl.NetlinkRequest {
+	req := nl.NewNetlinkRequest(unix.RTM_GETLINK, flags)
+	m := nl.NewIfInfomsg(unix.AF_UNSPEC)
+	m.Index = int32(index)
+	req.AddData(m)
+	req.AddData(nl.NewRtAttr(unix.IFLA_EXT_MASK, nl.Uint32Attr(filterSkipStats)))
+	return req
 }
 
 func parseDevconf(m []byte) (d devconf, ok bool) {

@@ -13,6 +13,8 @@ import (
 
 	"github.com/creack/pty"
 	"github.com/google/go-cmp/cmp"
+
+	"gomahi/internal/testutil"
 )
 
 // completed is the script of a program with all kinds of arguments.
@@ -38,7 +40,7 @@ func completed(t *testing.T, shell string) (script string) {
 func needs(t *testing.T, shell string) {
 	t.Helper()
 	if _, err := exec.LookPath(shell); err != nil {
-		t.Skip(err)
+		testutil.Skip(t, err.Error())
 	}
 }
 

@@ -134,8 +134,9 @@ func running(path string) bool {
 	if len(words) != 4 {
 		return false
 	}
-	comm, err := os.ReadFile("/proc/" + words[2] + "/comm")
-	return err == nil && strings.TrimSpace(string(comm)) == words[0]+"-"+words[1]
+	stat, _ := os.ReadFile("/proc/" + words[2] + "/stat") // "1234 (gm-delay) S ...", Z for a zombie
+	_, rest, ok := strings.Cut(string(stat), "("+words[0]+"-"+words[1]+") ")
+	return ok && !strings.HasPrefix(rest, "Z")
 }
 
 func in(dir string) []string {
