@@ -1,5 +1,7 @@
 package packet
 
+import "encoding/binary"
+
 import "hash/crc32"
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -40,9 +42,26 @@ func (p Packet) Payload() int {
 	return min(start, int(p.Size))
 }
 
-// Transport says whether the packet is one of TCP or UDP, and no fragment.
+// Transport says whether the packet is one of TCP or UDP, or the first fragment of one: whether it has such a header.
 func (p Packet) Transport() bool {
-	_, proto, _ := p.Frame.payload()
+	ip, proto := p.Frame.Headers(), byte(0)
+	switch {
+	case len(ip) >= 20 && ip[0]>>4 == 4 && binary.BigEndian.Uint16(ip[6:])&0x1fff == 0:
+		proto = ip[9]
+	case len(ip) >= 40 && ip[0]>>4 == 6:
+		proto = ip[6]
+		// Options and routing as in transport, and the fragment header, RFC 8200 section 4.5.
+		for at := 40; proto == 0 || proto == 43 || proto == 44 || proto == 60; {
+			if at+8 > len(ip) || proto == 44 && binary.BigEndian.Uint16(ip[at+2:])>>3 != 0 {
+				return false
+			}
+			size := 8 + int(ip[at+1])*8
+			if proto == 44 {
+				size = 8
+			}
+			proto, at = ip[at], at+size
+		}
+	}
 	return proto == tcp || proto == udp
 }
 

@@ -96,3 +96,38 @@ func TestHashStays(t *testing.T) {
 		t.Errorf("the hash is %#x", got)
 	}
 }
+
+// What has a header of TCP or UDP is known, fragmented or not.
+func TestTransport(t *testing.T) {
+	udp4, udp6 := recipe{udp: true, payload: 100}, recipe{udp: true, v6: true, payload: 100}
+	const ip = packet.VnetLen
+	// fragment puts a fragment header, of an offset in units of 8 bytes, before that of UDP.
+	fragment := func(offset uint16) []byte {
+		b := udp6.bytes()
+		head := binary.BigEndian.AppendUint16([]byte{b[ip+6], 0}, offset<<3|1)
+		b[ip+6] = 44
+		binary.BigEndian.PutUint16(b[ip+4:], binary.BigEndian.Uint16(b[ip+4:])+8)
+		return slices.Insert(b, ip+40, append(head, 0, 0, 0, 1)...)
+	}
+	for _, row := range []struct {
+		name  string
+		frame []byte
+		want  bool
+	}{
+		{"UDP", udp4.bytes(), true},
+		{"TCP over IPv6", recipe{v6: true, flags: ack, payload: 100}.bytes(), true},
+		{"another protocol", changed(udp4.bytes(), func(b []byte) { b[ip+9] = 1 }), false},
+		{"another over IPv6", changed(udp6.bytes(), func(b []byte) { b[ip+6] = 58 }), false},
+		{"a first fragment", changed(udp4.bytes(), func(b []byte) { b[ip+6] = 0x20 }), true},
+		{"a later fragment", changed(udp4.bytes(), func(b []byte) { b[ip+7] = 1 }), false},
+		{"a first fragment of IPv6", fragment(0), true},
+		{"a later fragment of IPv6", fragment(1), false},
+		{"extension headers without an end", changed(udp6.bytes(), func(b []byte) { b[ip+6], b[ip+40], b[ip+41] = 60, 60, 255 }), false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			if got := tuntest.Frame(new(packet.Pool), row.frame).Packet(0, 0).Transport(); got != row.want {
+				t.Errorf("%t, want %t", got, row.want)
+			}
+		})
+	}
+}

@@ -110,6 +110,10 @@ func value(f *kong.Flag) takes {
 			t.words = append(t.words, word)
 		}
 	}
+	if words := f.Tag.Get("words"); words != "" {
+		words, t.file = strings.CutSuffix(words, ",FILE")
+		t.words = strings.Split(words, ",")
+	}
 	if f.Name == "completion" {
 		t.words = []string{"bash", "zsh", "fish"}
 	}

@@ -150,6 +150,11 @@ func TestHTTP(t *testing.T) {
 		err := r.Read(&n)
 		return n, err
 	})
+	s.Handle("POST /v1/object", func(r *Request) (any, error) {
+		var o struct{ A int }
+		err := r.Read(&o)
+		return o.A, err
+	})
 	s.Serve()
 	dial := func(context.Context, string, string) (net.Conn, error) { return net.Dial("unix", s.Path) }
 	client := http.Client{Transport: &http.Transport{DialContext: dial}}
@@ -162,6 +167,9 @@ func TestHTTP(t *testing.T) {
 		{"GET", "/v1/stage", "", 200, `""`},
 		{"POST", "/v1/guests", "17", 200, "17"},
 		{"POST", "/v1/guests", "x", 500, "invalid character"},
+		{"POST", "/v1/guests", "17 18", 500, "after top-level value"},
+		{"POST", "/v1/object", `{"a": 1}`, 200, "1"},
+		{"POST", "/v1/object", `{"b": 1}`, 500, `unknown field "b"`},
 		{"DELETE", "/v1/stage", "", 405, "/v1/stage does not take DELETE"},
 		{"GET", "/v1/other", "", 404, "there is no /v1/other"},
 	} {
@@ -181,6 +189,7 @@ func TestHTTP(t *testing.T) {
 		{"hello\r\n", "HTTP/1.1 400 Bad Request"},
 		{"GET nowhere HTTP/1.1\r\n\r\n", "HTTP/1.1 400 Bad Request"},
 		{"POST /v1/guests HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", "HTTP/1.1 411 Length Required"},
+		{"POST /v1/guests HTTP/1.1\r\n\r\n", "HTTP/1.1 411 Length Required"},
 		{"POST /v1/guests HTTP/1.1\r\nContent-Length: 1048577\r\n\r\n", "HTTP/1.1 413 Content Too Large"},
 		{"GET /v1/stage HTTP/1.0\r\n\r\n", "HTTP/1.1 200 OK"},
 		{"", ""},

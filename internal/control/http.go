@@ -2,6 +2,7 @@ package control
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,10 +26,17 @@ type Request struct {
 	last         bool // the client wants no other answer on this connection
 }
 
-// Read reads the JSON that was posted.
-func (r *Request) Read(into any) error { return json.Unmarshal(r.body, into) }
+// Read reads the JSON that was posted, which has no fields that are not meant.
+func (r *Request) Read(into any) error {
+	if !json.Valid(r.body) { // which says it better than a decoder, and sees what follows
+		return json.Unmarshal(r.body, into)
+	}
+	d := json.NewDecoder(bytes.NewReader(r.body))
+	d.DisallowUnknownFields()
+	return d.Decode(into)
+}
 
-// Text is an answer that is not JSON.
+// Text is an answer that is not JSON: Prometheus' text format.
 type Text string
 
 // A Handler answers with what becomes JSON unless it is Text, nil for nothing, or with an error, which is a Refusal if it is
@@ -103,6 +111,9 @@ func readRequest(in *bufio.Reader) (*Request, error) {
 	if head.Get("Transfer-Encoding") != "" {
 		return nil, &Refusal{411, "give the length of what is posted: Content-Length"}
 	}
+	if r.Method == "POST" && head.Get("Content-Length") == "" {
+		return nil, &Refusal{411, "give the length of what is posted: Content-Length"}
+	}
 	r.body, err = readBody(in, head, mostBody)
 	return r, err
 }
@@ -141,7 +152,7 @@ func respond(c io.Writer, what any, err error, last bool) error {
 	const plain = "text/plain; charset=utf-8"
 	status, kind, body := 200, "application/json", []byte(nil)
 	if text, ok := what.(Text); ok && err == nil {
-		kind, body = plain, []byte(text)
+		kind, body = "text/plain; version=0.0.4; charset=utf-8", []byte(text)
 	} else if err == nil && what != nil {
 		body, err = json.Marshal(what)
 		body = append(body, '\n')

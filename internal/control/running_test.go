@@ -28,7 +28,9 @@ func TestRunning(t *testing.T) {
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
-	socket := func(name string) string { return fmt.Sprintf("/run/gomahi/gm-%s-%d-abcdefgh.sock", name, c.Process.Pid) }
+	socket := func(name string) string {
+		return fmt.Sprintf("/run/gomahi/gm-%s-%d-abcdefgh.sock", name, c.Process.Pid)
+	}
 	if !running(socket("test")) {
 		t.Error("a tool that runs does not")
 	}

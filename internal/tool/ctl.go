@@ -64,8 +64,11 @@ var onLevels = []string{"set", "down", "up", "stats", "replay"}
 
 // settingWords are what settings begin with.
 func settingWords() (words []string) {
-	for _, q := range quantities[:len(quantities)-1] {
-		words = append(words, q.name+"=")
+	for _, where := range []string{"", "uplink.", "downlink."} {
+		for _, q := range quantities[:len(quantities)-1] {
+			words = append(words, where+q.name+"=")
+		}
+		words = append(words, where+"link=up", where+"link=down")
 	}
 	return words
 }

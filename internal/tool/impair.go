@@ -55,7 +55,7 @@ type Deciding struct {
 	Seeded
 	Record   string `placeholder:"FILE" help:"Write each decision to FILE."`
 	Repeat   string `placeholder:"FILE" help:"Decide as in the run that wrote FILE."`
-	RepeatBy string `placeholder:"KEY" help:"Find a packet's decision in it by the packet's number (the default) or hash."`
+	RepeatBy string `placeholder:"KEY" words:"number,hash" help:"Find a packet's decision in it by the packet's number (the default) or hash."`
 	directed
 }
 
@@ -102,7 +102,8 @@ func (o *Deciding) link(l *Link, tool string, draw func(direction string) effect
 	if err != nil {
 		return err
 	}
-	out, err := openOutputs([]string{o.Record}, []string{o.Repeat})
+	l.uses(o.Repeat)
+	out, err := l.create(o.Record)
 	if err != nil {
 		return err
 	}

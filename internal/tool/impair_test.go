@@ -37,7 +37,7 @@ func init() { // for the tests of all tools
 func TestWrongImpairments(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for name, text := range map[string]string{"bad": "0\n2\n", "burst.log": "# decisions of gm-burst uplink, x\nuplink 1 0 0 1\n",
-		"up.log": "# decisions of gm-loss uplink, x\nuplink 1 0 0 1\n"} {
+		"up.log": "# decisions of gm-loss uplink, x\nuplink 1 0 0 1\n", "lost": "0\n1\n", "delays": "1\n2\n3\n"} {
 		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -107,7 +107,9 @@ func TestWrongImpairments(t *testing.T) {
 		{"gm-loss uplink 1% --repeat=burst.log true", "burst.log:1: these are decisions of gm-burst, not of gm-loss", recorded},
 		{"gm-loss both 1% --repeat=up.log true", "up.log is not of the downlink", "record both directions"},
 		{"gm-loss downlink 1% --repeat=up.log true", "up.log is not of the downlink", "record both directions"},
-		{"gm-loss uplink 1% --repeat=up.log --record=./up.log true", `"./up.log" is read and would be overwritten`, "give another file to write"},
+		{"gm-loss uplink 1% --repeat=up.log --record=./up.log true", `"./up.log" is in use and would be overwritten`, "give another file to write"},
+		{"gm-losstrace uplink lost --record=lost true", `"lost" is in use and would be overwritten`, "give another file to write"},
+		{"gm-jitter uplink 1 --distribution=delays --record=delays true", `"delays" is in use and would be overwritten`, "give another file to write"},
 		{"gm-loss uplink 1% --record=no/where true", "open no/where: " + none, "give a file that can be written"},
 		{"gm-loss uplink 1% --repeat-by=hash", "--repeat-by without --repeat", "name the record as well: --repeat=FILE"},
 		{"gm-loss uplink 1% --repeat=up.log --repeat-by=time", `packets cannot be found by "time"`, "give number or hash"},

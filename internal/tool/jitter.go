@@ -10,7 +10,7 @@ import (
 
 // Jitter is gm-jitter.
 type Jitter struct {
-	Distribution string `placeholder:"NAME" default:"uniform" help:"Of the delays: uniform (the default), normal, pareto, or a FILE of numbers."`
+	Distribution string `placeholder:"NAME" words:"uniform,normal,pareto,FILE" default:"uniform" help:"Of the delays: uniform (the default), normal, pareto, or a FILE of numbers."`
 	Order        string `placeholder:"ORDER" enum:"keep,free" default:"keep" help:"Whether packets keep their order (keep, the default) or overtake each other (free)."`
 	Deciding
 	Fusing
@@ -54,6 +54,7 @@ func (o *Jitter) Link(l *Link) error {
 			return err
 		}
 		shape = effects.Empirical(numbers)
+		l.uses(o.Distribution)
 	}
 	err := o.link(l, "gm-jitter", func(direction string) effects.Decider { return effects.NewSpread(o.spread, shape, l.Random(direction)) },
 		func(d effects.Decider, _ effects.Observer) effects.Stage {

@@ -45,7 +45,7 @@ func (v *level) open(start time.Time) (err error) {
 		return err
 	}
 	c := v.common()
-	if v.report, err = c.open(); err == nil && c.Verbose && v.link.random.Load() {
+	if v.report, err = c.open(v.link); err == nil && c.Verbose && v.link.random.Load() {
 		fmt.Fprintf(v.stderr, "%s: seed %d\n", v.name, v.link.Seed)
 	}
 	return err

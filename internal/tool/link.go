@@ -21,8 +21,8 @@ import (
 type LinkTool struct {
 	Once bool `help:"End when a trace ends, in place of repeating it."`
 
-	UplinkQueue       string `placeholder:"TYPE" help:"Its queue: infinite (the default), droptail, drophead, codel, pie, fq_codel, red."`
-	DownlinkQueue     string `placeholder:"TYPE" help:"Likewise for the downlink."`
+	UplinkQueue       string `placeholder:"TYPE" words:"infinite,droptail,drophead,codel,pie,fq_codel,red" help:"Its queue: infinite (the default), droptail, drophead, codel, pie, fq_codel, red."`
+	DownlinkQueue     string `placeholder:"TYPE" words:"infinite,droptail,drophead,codel,pie,fq_codel,red" help:"Likewise for the downlink."`
 	UplinkQueueArgs   string `placeholder:"ARGS" help:"Its arguments: packets=100, bytes=60000, ms=100, target=5, ecn, ..."`
 	DownlinkQueueArgs string `placeholder:"ARGS" help:"Likewise for the downlink."`
 
@@ -134,7 +134,8 @@ func (o *LinkTool) Link(l *Link) error {
 			return err
 		}
 	}
-	out, err := o.openRecords(o.up.source, o.down.source)
+	l.uses(o.up.source, o.down.source)
+	out, err := o.openRecords(l)
 	if err != nil {
 		return err
 	}

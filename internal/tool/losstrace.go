@@ -39,6 +39,7 @@ func (o *LossTrace) Link(l *Link) error {
 	if err != nil {
 		return err
 	}
+	l.uses(o.file)
 	return o.link(l, "gm-losstrace", func(string) effects.Decider { return effects.NewLossTrace(lost, o.Once) },
 		func(d effects.Decider, seen effects.Observer) effects.Stage {
 			return effects.NewDecidedLoss(d, "traced loss", seen)

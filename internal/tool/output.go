@@ -21,9 +21,9 @@ func (o *output) Close() error {
 	return o.File.Close()
 }
 
-// openOutputs opens files for writing, of which those that are "" are not wanted. No two are one file, and none is an
-// input. If it fails, nothing is left that was not there.
-func openOutputs(names, inputs []string) (map[string]*output, error) {
+// openOutputs opens files for writing, of which those that are "" are not wanted. No two are one file, and none is one in
+// use. If it fails, nothing is left that was not there.
+func openOutputs(names, inUse []string) (map[string]*output, error) {
 	out := map[string]*output{}
 	var made []string
 	fail := func(err error) (map[string]*output, error) {
@@ -59,10 +59,10 @@ func openOutputs(names, inputs []string) (map[string]*output, error) {
 					return fail(cli.Usagef("give each a file of its own", "%q and %q are one file", other, name))
 				}
 			}
-			for _, input := range inputs {
-				if there, err := os.Stat(input); err == nil && os.SameFile(here, there) {
+			for _, used := range inUse {
+				if there, err := os.Stat(used); err == nil && os.SameFile(here, there) {
 					f.Close()
-					return fail(cli.Usagef("give another file to write", "%q is read and would be overwritten", name))
+					return fail(cli.Usagef("give another file to write", "%q is in use and would be overwritten", name))
 				}
 			}
 		}

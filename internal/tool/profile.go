@@ -99,7 +99,7 @@ func show(name string, p *profiles.Profile) string {
 		fmt.Fprintf(&b, " (%s)", p.Called)
 	}
 	if p.Source != "" {
-		fmt.Fprintf(&b, ": %s", p.Source)
+		fmt.Fprintf(&b, ": %s", strings.Join(strings.Fields(p.Source), " "))
 	}
 	if !p.Read.IsZero() {
 		fmt.Fprintf(&b, ", read %s", p.Read.Format("2006-01-02"))
@@ -107,17 +107,15 @@ func show(name string, p *profiles.Profile) string {
 	if p.Uplink.Queue != "" && !strings.HasSuffix(name, ".toml") {
 		fmt.Fprint(&b, "; the queues are our choice")
 	}
-	fmt.Fprintf(&b, "\ngm-link %s %s", p.Uplink.Rate, p.Downlink.Rate)
+	word := strings.NewReplacer(" ", "").Replace // as in $(gm-profile show ... | tail -n 1), where no quotes are undone
+	fmt.Fprintf(&b, "\ngm-link %s %s", word(p.Uplink.Rate), word(p.Downlink.Rate))
 	for _, d := range []struct {
 		name string
 		*profiles.Direction
 	}{{"uplink", &p.Uplink}, {"downlink", &p.Downlink}} {
 		for _, o := range []struct{ name, value string }{{"delay", d.Delay}, {"loss", d.Loss}, {"queue", d.Queue}, {"queue-args", d.QueueArgs}} {
 			if o.value != "" {
-				if strings.ContainsAny(o.value, ", ") {
-					o.value = "'" + o.value + "'"
-				}
-				fmt.Fprintf(&b, " --%s-%s=%s", d.name, o.name, o.value)
+				fmt.Fprintf(&b, " --%s-%s=%s", d.name, o.name, word(o.value))
 			}
 		}
 	}
@@ -145,5 +143,9 @@ func list(w io.Writer) error {
 	return t.Flush()
 }
 
-func (o *Profile) Link(l *Link) error { return o.link.Link(l) }
-func (o *Profile) Prefix() string     { return "[" + o.name + "] " }
+func (o *Profile) Link(l *Link) error {
+	l.uses(o.name)
+	return o.link.Link(l)
+}
+
+func (o *Profile) Prefix() string { return "[" + o.name + "] " }

@@ -19,9 +19,9 @@ type Recording struct {
 	Events       string `placeholder:"FILE" help:"Write every arrival, drop and departure as JSON lines."`
 }
 
-// openRecords opens the files that are wanted, none of which may be an input.
-func (o *Recording) openRecords(inputs ...string) (map[string]*output, error) {
-	return openOutputs([]string{o.UplinkLog, o.DownlinkLog, o.UplinkPcap, o.DownlinkPcap, o.Events}, inputs)
+// openRecords opens the files that are wanted.
+func (o *Recording) openRecords(l *Link) (map[string]*output, error) {
+	return l.create(o.UplinkLog, o.DownlinkLog, o.UplinkPcap, o.DownlinkPcap, o.Events)
 }
 
 // recorder writes what the options ask for of one direction, or is nil. The source is the trace's file, or the rate.

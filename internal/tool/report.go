@@ -105,7 +105,7 @@ func (m *measures) ask(what string, v float64) {
 func inMS(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
 // open opens the file of the report, and makes the directory of reports.
-func (o *Reporting) open() (*os.File, error) {
+func (o *Reporting) open(l *Link) (*os.File, error) {
 	if dir := os.Getenv(reportDir); dir != "" {
 		if err := os.MkdirAll(dir, 0o777); err != nil {
 			return nil, cli.Usagef("name a directory, or one that can be made", "%s: %v", reportDir, err)
@@ -114,11 +114,11 @@ func (o *Reporting) open() (*os.File, error) {
 	if o.Report == "" || o.Report == "-" {
 		return nil, nil
 	}
-	f, err := os.Create(o.Report)
+	out, err := l.create(o.Report)
 	if err != nil {
-		return nil, cli.Usagef("give a file that can be written, or -", "%v", err)
+		return nil, err
 	}
-	return f, nil
+	return out[o.Report].File, nil
 }
 
 // makeReport is the report of a run that has ended.

@@ -13,7 +13,7 @@ type Shape struct {
 	Burst     int64  `placeholder:"BYTES" help:"How much may pass at once."`
 	Peak      string `placeholder:"RATE" help:"The rate within a burst."`
 	Police    bool   `help:"Drop what exceeds the rate, in place of queueing it."`
-	Queue     string `placeholder:"TYPE" help:"The queue: infinite (the default), droptail, drophead, codel, pie, fq_codel, red."`
+	Queue     string `placeholder:"TYPE" words:"infinite,droptail,drophead,codel,pie,fq_codel,red" help:"The queue: infinite (the default), droptail, drophead, codel, pie, fq_codel, red."`
 	QueueArgs string `placeholder:"ARGS" help:"Its arguments: packets=100, bytes=60000, ms=100, target=5, ecn, ..."`
 	Seeded
 	Fusing

@@ -1,6 +1,7 @@
 package tool
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"maps"
@@ -366,9 +367,12 @@ func (s *steering) replay(r *replay) error {
 	if s.sides[0].play != nil {
 		none = scenario.Queue{Unit: scenario.BDP, Value: s.sides[0].buffer}
 	}
+	if r.Name == "" {
+		r.Name = "scenario"
+	}
 	read := func(name, text string) (*scenario.Scenario, error) {
 		if name == "" {
-			name = "scenario"
+			name = r.Name
 		}
 		p, err := scenario.Parse(name, strings.NewReader(text), none)
 		if err != nil {
@@ -451,9 +455,18 @@ func refused(err error) error {
 
 // settings reads what POST /v1/set takes: an object of strings, or of numbers.
 func settings(read func(into any) error) (map[string]string, error) {
+	const hint = `post an object: {"uplink.delay": "80ms", "loss": "2%"}`
+	var all json.RawMessage
 	var given map[string]json.RawMessage
-	if err := read(&given); err != nil {
-		return nil, cli.Usagef(`post an object: {"uplink.delay": "80ms", "loss": "2%"}`, "%v", err)
+	err := read(&all)
+	if err == nil {
+		err = json.Unmarshal(all, &given)
+	}
+	if err != nil {
+		return nil, cli.Usagef(hint, "%v", err)
+	}
+	if key := twice(all); key != "" {
+		return nil, cli.Usagef("leave out one of them", "%s is given twice", key)
 	}
 	out := map[string]string{}
 	for key, raw := range given {
@@ -469,6 +482,25 @@ func settings(read func(into any) error) (map[string]string, error) {
 		}
 	}
 	return out, nil
+}
+
+// twice is a key that a JSON object has more than once.
+func twice(object []byte) string {
+	d := json.NewDecoder(bytes.NewReader(object))
+	d.Token() // the brace
+	for seen := map[string]bool{}; d.More(); {
+		token, _ := d.Token()
+		key, _ := token.(string)
+		if seen[key] {
+			return key
+		}
+		seen[key] = true
+		var value json.RawMessage
+		if d.Decode(&value) != nil {
+			break
+		}
+	}
+	return ""
 }
 
 // serve answers at the socket.

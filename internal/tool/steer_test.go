@@ -314,6 +314,21 @@ func TestPrograms(t *testing.T) {
 	}
 }
 
+func TestTwice(t *testing.T) {
+	for object, want := range map[string]string{
+		`{}`: "", `{"delay":"1ms"}`: "", `{"delay":"1ms","loss":0}`: "", `{"delay":"1ms","loss":0,"delay":"2ms"}`: "delay",
+		`{"a":{"a":1},"b":[{"a":2}]}`: "", `{"a":1,"a":1}`: "a", `[1,1]`: "", `1`: "", `null`: "",
+	} {
+		if got := twice([]byte(object)); got != want {
+			t.Errorf("%s: %q, want %q", object, got, want)
+		}
+	}
+	body := []byte(`{"delay":"1ms","delay":"2ms"}`)
+	if _, err := settings(func(into any) error { return json.Unmarshal(body, into) }); err == nil || !strings.Contains(err.Error(), "delay is given twice") {
+		t.Error(err)
+	}
+}
+
 // Whatever is posted, either it is refused and nothing changes, or what it says holds afterwards; and values stay in range.
 func FuzzSet(f *testing.F) {
 	for _, s := range []string{`{"delay":"80ms"}`, `{"uplink.rate":"5Mbps","loss":0.5,"queue.packets":"100"}`, `{"link":"down"}`, `{"queue.bdp":1}`,

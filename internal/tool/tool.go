@@ -50,6 +50,17 @@ type Link struct {
 	Finish             []func(time.Duration) error  // to be called at the end, with the time that it was
 	random             atomic.Bool                  // numbers are drawn
 	began              func() (time.Duration, bool) // when the scenario began, of tools that play one
+	files              []string                     // that the tool reads or writes
+}
+
+// uses takes note of files that are read, which no output may overwrite.
+func (l *Link) uses(files ...string) { l.files = append(l.files, files...) }
+
+// create opens files for writing; see openOutputs.
+func (l *Link) create(names ...string) (map[string]*output, error) {
+	out, err := openOutputs(names, l.files)
+	l.uses(names...)
+	return out, err
 }
 
 // Random is a direction's own stream of the seed: "uplink", "downlink", or a name for what both share.
