@@ -180,14 +180,17 @@ func (o *imports) do() error {
 	if o.WPRGo {
 		read = archive.ImportWPRGo
 	}
+	var files []string
 	stored, left, err := read(bufio.NewReader(f), func(x *web.Exchange) error {
-		_, err := d.Write(x)
+		file, err := d.Write(x)
+		files = append(files, file)
 		return err
 	})
-	if err != nil {
-		if stored == 0 {
-			os.Remove(d.Path())
+	if err != nil { // half of it is no recording
+		for _, file := range files {
+			os.Remove(file)
 		}
+		os.Remove(d.Path())
 		return fmt.Errorf("%s: %w", o.Args[0], err)
 	}
 	o.say("%d exchanges, %d left out that are no HTTP or have no response", stored, left)

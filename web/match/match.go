@@ -41,6 +41,7 @@ type Index struct {
 	ignore *regexp.Regexp // query parameters that say nothing
 	byPath map[place][]*candidate
 	byHost map[[2]string][]*candidate // scheme and host
+	failed map[place]*web.Exchange    // without a response
 
 	mu sync.Mutex // over served
 }
@@ -63,14 +64,19 @@ type candidate struct {
 var conditional = [...]string{"Range", "If-None-Match", "If-Modified-Since", "If-Range"}
 
 // New makes an index of exchanges in the order of their recording. Parameters of a query whose name or whole ("name=value")
-// ignore matches count for nothing; it may be nil. Those without a response are left out.
+// ignore matches count for nothing; it may be nil. Those without a response answer nothing.
 func New(all []*web.Exchange, mode Mode, ignore *regexp.Regexp) *Index {
-	ix := &Index{mode: mode, ignore: ignore, byPath: map[place][]*candidate{}, byHost: map[[2]string][]*candidate{}}
+	ix := &Index{mode: mode, ignore: ignore, byPath: map[place][]*candidate{}, byHost: map[[2]string][]*candidate{},
+		failed: map[place]*web.Exchange{}}
 	for _, x := range all {
-		if x.Status() == 0 || x.Method() == "" {
+		if x.Method() == "" {
 			continue
 		}
 		path, query := split(x.Target())
+		if x.Status() == 0 {
+			ix.failed[place{x.Scheme, x.Host(), path}] = x
+			continue
+		}
 		c := &candidate{Exchange: x, method: x.Method(), path: path, query: query, significant: ix.strip(query),
 			header: http.Header{}}
 		for _, f := range x.Request.Header {
@@ -227,6 +233,9 @@ func (ix *Index) Closest(r *Request) (*web.Exchange, string) {
 			return slices.Compare(ka[:], kb[:])
 		})
 		return c.Exchange, difference(ix.rank(r, query, significant, c))
+	}
+	if x := ix.failed[place{r.Scheme, r.Host, path}]; x != nil {
+		return x, "it failed when it was recorded: " + x.Failure
 	}
 	if host := ix.byHost[[2]string{r.Scheme, r.Host}]; host != nil {
 		c := slices.MaxFunc(host, func(a, b *candidate) int { return common(r.Target, a.Target()) - common(r.Target, b.Target()) })

@@ -172,6 +172,19 @@ func TestClosest(t *testing.T) {
 	}
 }
 
+// What failed when it was recorded answers nothing, and is named as the reason.
+func TestClosestFailed(t *testing.T) {
+	x := exchange("failed", "GET http://a.test/broken")
+	x.Response, x.Failure = web.Message{}, "the server reset the connection"
+	ix := New([]*web.Exchange{exchange("other", "GET http://a.test/brok"), x}, Fuzzy, nil)
+	if x := ix.Find(request("GET http://a.test/broken")); x != nil {
+		t.Error(id(x))
+	}
+	if got, why := ix.Closest(request("GET http://a.test/broken")); got != x || why != "it failed when it was recorded: the server reset the connection" {
+		t.Errorf("%v: %s", got, why)
+	}
+}
+
 // Whatever is asked, what is found has the scheme, host and path asked for; what was recorded is found, by itself where
 // it is the only one of its kind; and strict finds nothing that fuzzy does not.
 func FuzzFind(f *testing.F) {

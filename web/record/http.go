@@ -29,23 +29,70 @@ func (s *session) serveHTTP(client net.Conn) {
 	proxy := &httputil.ReverseProxy{Rewrite: unchanged, Transport: &recorder{s, t}, FlushInterval: -1, BufferPool: buffers,
 		ErrorLog: quiet, ErrorHandler: badGateway}
 	var busy atomic.Int32
-	if s.alpn != "h2" {
-		client = &patient{Conn: client, busy: func() bool { return busy.Load() > 0 }, over: s.over}
-	}
 	l := &single{conn: client, ended: make(chan struct{})}
-	server := &http.Server{ErrorLog: quiet, ConnState: l.state, MaxHeaderBytes: 1 << 20,
+	if s.alpn != "h2" {
+		l.conn = &patient{Conn: client, busy: func() bool { return busy.Load() > 0 && !l.hijacked.Load() }, over: s.over}
+	}
+	server := &http.Server{ErrorLog: quiet, ConnState: l.state, MaxHeaderBytes: 1 << 20, DisableGeneralOptionsHandler: true,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			l.handlers.Add(1)
 			busy.Add(1)
 			defer l.handlers.Done()
 			defer busy.Add(-1)
-			w.Header()["Date"], w.Header()["Content-Type"] = nil, nil // none where the origin sends none
+			if r.Method == http.MethodConnect && r.ProtoMajor == 1 {
+				s.tunnel(w, r)
+				return
+			}
 			began := &exchange{session: s, Exchange: s.begin(r)}
-			proxy.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, began)))
+			proxy.ServeHTTP(plain{w}, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, began)))
 		})}
 	server.Serve(l)
 	<-l.ended
 	l.handlers.Wait() // what has become another protocol goes on
+}
+
+// plain has no Date and no Content-Type where the origin sends none.
+type plain struct{ http.ResponseWriter }
+
+func (w plain) WriteHeader(status int) {
+	for _, name := range []string{"Date", "Content-Type"} {
+		if _, ok := w.Header()[name]; !ok {
+			w.Header()[name] = nil
+		}
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap is for http.ResponseController.
+func (w plain) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// tunnel passes a CONNECT, and what follows it, to the server on a connection of its own.
+func (s *session) tunnel(w http.ResponseWriter, r *http.Request) {
+	up, err := s.dial(r.Context(), "", "")
+	if err != nil {
+		badGateway(w, r, err)
+		return
+	}
+	defer up.Close()
+	client, in, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return
+	}
+	defer client.Close()
+	s.count(func(c *Counts) { c.Relayed++ })
+	if r.Header["User-Agent"] == nil {
+		r.Header["User-Agent"] = []string{""} // or it would get the library's
+	}
+	if r.Write(up) != nil {
+		return
+	}
+	done := make(chan struct{})
+	go func() {
+		copyHalf(up, &peekable{client, in.Reader})
+		close(done)
+	}()
+	copyHalf(client, up)
+	<-done
 }
 
 // quiet swallows what libraries would print.
@@ -90,7 +137,7 @@ func (s *session) dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	} else if s.failure != nil {
 		return nil, s.failure
 	}
-	c, err := s.Dial(ctx, s.server)
+	c, err := s.reach(ctx, s.server)
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +203,7 @@ func (t *recorder) RoundTrip(r *http.Request) (*http.Response, error) {
 	}))
 	res, err := t.transport.RoundTrip(r)
 	if err != nil {
-		if r.Context().Err() != nil {
+		if r.Context().Err() != nil || x.over() {
 			x.drop(unfinished)
 		} else {
 			x.end(err)
@@ -210,7 +257,7 @@ func (b *body) Read(p []byte) (int, error) {
 	if err == io.EOF {
 		b.x.Response.Trailer = web.Fields(b.res.Trailer)
 		b.x.end(nil)
-	} else if err != nil && b.res.Request.Context().Err() == nil {
+	} else if err != nil && b.res.Request.Context().Err() == nil && !b.x.over() {
 		b.x.end(err)
 	}
 	return n, err
@@ -285,6 +332,7 @@ func (x *exchange) bodies() (err error) {
 type single struct {
 	conn     net.Conn
 	ended    chan struct{} // when the connection has, or another protocol has taken it over
+	hijacked atomic.Bool   // which it has
 	closing  sync.Once
 	handlers sync.WaitGroup
 }
@@ -303,6 +351,9 @@ func (l *single) Addr() net.Addr { return &net.TCPAddr{} }
 func (l *single) Close() error   { return nil }
 
 func (l *single) state(_ net.Conn, s http.ConnState) {
+	if s == http.StateHijacked {
+		l.hijacked.Store(true)
+	}
 	if s == http.StateClosed || s == http.StateHijacked {
 		l.closing.Do(func() { close(l.ended) })
 	}
@@ -318,7 +369,7 @@ type patient struct {
 }
 
 const (
-	grace  = 2 * time.Second
+	grace  = patience
 	moment = 50 * time.Millisecond // in which a request that has been read is begun with
 )
 
@@ -338,6 +389,8 @@ func (p *patient) Read(b []byte) (int, error) {
 	}
 	return n, err
 }
+
+func (p *patient) CloseWrite() error { return closeWrite(p.Conn) }
 
 func (p *patient) SetReadDeadline(t time.Time) error {
 	p.until.Store(&t)

@@ -108,10 +108,7 @@ func (o *outbox) CloseWrite() error {
 		o.changed.Wait()
 	}
 	o.mu.Unlock()
-	if c, ok := o.Conn.(interface{ CloseWrite() error }); ok {
-		return c.CloseWrite()
-	}
-	return nil
+	return closeWrite(o.Conn)
 }
 
 // SetDeadline is for reads. Writes wait for whoever does not read, as long as the connection is there.

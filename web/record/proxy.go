@@ -37,6 +37,7 @@ type Proxy struct {
 	origins map[netip.AddrPort]bool
 	storing sync.WaitGroup
 	warned  bool
+	dialing int // connections whose server has not accepted theirs yet
 }
 
 // Counts are what a proxy saw.
@@ -57,6 +58,7 @@ func (p *Proxy) Counts() Counts {
 	defer p.mu.Unlock()
 	c := p.counts
 	c.Origins = len(p.origins)
+	c.Unfinished += p.dialing
 	return c
 }
 
@@ -79,6 +81,45 @@ func (p *Proxy) track(c net.Conn) bool {
 	p.open[c] = true
 	return true
 }
+
+// reach connects to a server. Close ends that connection, too.
+func (p *Proxy) reach(ctx context.Context, server netip.AddrPort) (net.Conn, error) {
+	wait := func(n int) {
+		p.mu.Lock()
+		p.dialing += n
+		p.mu.Unlock()
+	}
+	wait(1)
+	c, err := p.Dial(ctx, server)
+	if p.over() { // too late: it stays unfinished
+		if err == nil {
+			c.Close()
+		}
+		return nil, net.ErrClosed
+	}
+	wait(-1)
+	if err != nil {
+		return nil, err
+	}
+	if !p.track(c) {
+		c.Close()
+		return nil, net.ErrClosed
+	}
+	return &reached{c, p}, nil
+}
+
+// reached is a connection to a server.
+type reached struct {
+	net.Conn
+	p *Proxy
+}
+
+func (r *reached) Close() error {
+	r.p.forget(r.Conn)
+	return r.Conn.Close()
+}
+
+func (r *reached) CloseWrite() error { return closeWrite(r.Conn) }
 
 // over says whether Close has been called.
 func (p *Proxy) over() bool {

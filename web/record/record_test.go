@@ -49,6 +49,13 @@ func site(w http.ResponseWriter, r *http.Request) {
 		w.Header()["Set-Cookie"] = []string{"a=1", "a=1", "b=2"}
 		w.Header().Set("Location", "/elsewhere")
 		w.WriteHeader(302)
+	case "/hints-plain":
+		w.WriteHeader(http.StatusEarlyHints)
+		w.Header()["Date"], w.Header()["Content-Type"] = nil, nil
+		io.WriteString(w, "hinted")
+	case "/late":
+		time.Sleep(2500 * time.Millisecond)
+		io.WriteString(w, "late")
 	case "/plain":
 		w.Header()["Date"], w.Header()["Content-Type"] = nil, nil
 		io.WriteString(w, "plain")
@@ -285,6 +292,138 @@ func TestOldClients(t *testing.T) {
 	}
 	if n := len(b.recorded()); n != 3 {
 		t.Error(n)
+	}
+}
+
+// A client that has closed its direction may wait for long.
+func TestHalfClosed(t *testing.T) {
+	_, b := start(t, "http")
+	if got := b.talk("GET /late HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 200 OK\r\n") || !strings.HasSuffix(got, "late") {
+		t.Errorf("%q", got)
+	}
+	if n := b.Counts(); n.Exchanges != 1 || n.Failures != 0 || n.Unfinished != 0 {
+		t.Errorf("%+v", n)
+	}
+}
+
+// What the origin does not say is not added, after early hints neither.
+func TestNothingAdded(t *testing.T) {
+	_, b := start(t, "http")
+	for _, path := range []string{"/plain", "/hints-plain"} {
+		got := b.talk("GET " + path + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+		if strings.Contains(got, "Date:") || strings.Contains(got, "Content-Type:") || !strings.Contains(got, "HTTP/1.1 200 OK\r\n") {
+			t.Errorf("%s: %q", path, got)
+		}
+	}
+}
+
+// parrot is an origin that answers every request with its first line, and after CONNECT says everything twice.
+func parrot(t *testing.T) netip.AddrPort {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	talk := func(c net.Conn) {
+		defer c.Close()
+		r := bufio.NewReader(c)
+		for {
+			q, err := http.ReadRequest(r)
+			if err != nil {
+				return
+			}
+			line := q.Method + " " + q.RequestURI
+			if q.Method != http.MethodConnect {
+				fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(line), line)
+				continue
+			}
+			if q.Header["User-Agent"] != nil || q.Header.Get("X") != "y" {
+				t.Errorf("CONNECT with %v", q.Header)
+			}
+			io.WriteString(c, "HTTP/1.1 200 Connection established\r\n\r\n")
+			for {
+				word, err := r.ReadString('\n')
+				if err != nil {
+					return
+				}
+				io.WriteString(c, word+word)
+			}
+		}
+	}
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go talk(c)
+		}
+	}()
+	return l.Addr().(*net.TCPAddr).AddrPort()
+}
+
+// CONNECT passes, and what follows it, whatever the connection was used for before; and no tunnel holds up the end.
+func TestLaterConnect(t *testing.T) {
+	b := newBench(t, parrot(t), nil)
+	c, err := net.Dial("tcp", b.at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	c.SetDeadline(time.Now().Add(10 * time.Second))
+	r := bufio.NewReader(c)
+	io.WriteString(c, "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n")
+	res, err := http.ReadResponse(r, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := io.ReadAll(res.Body); string(got) != "OPTIONS *" {
+		t.Errorf("%q", got)
+	}
+	io.WriteString(c, "CONNECT x:1 HTTP/1.1\r\nHost: x:1\r\nX: y\r\n\r\n")
+	for _, want := range []string{"HTTP/1.1 200 Connection established\r\n", "\r\n"} {
+		if line, err := r.ReadString('\n'); line != want {
+			t.Fatalf("%q, %v; want %q", line, err, want)
+		}
+	}
+	for _, word := range []string{"inner\n", "more\n"} {
+		io.WriteString(c, word)
+		for range 2 {
+			if line, err := r.ReadString('\n'); line != word {
+				t.Fatalf("%q, %v; want %q", line, err, word)
+			}
+		}
+	}
+	if n := b.Counts(); n.Relayed != 1 || n.Exchanges != 1 {
+		t.Errorf("%+v", n)
+	}
+	ended := make(chan bool)
+	go func() {
+		b.Close()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(5 * time.Second):
+		t.Error("a tunnel holds up the end")
+	}
+}
+
+// A client whose server has not accepted its connection at the end leaves something unfinished.
+func TestUnreached(t *testing.T) {
+	dialing := make(chan bool)
+	b := &Proxy{Dial: func(ctx context.Context, _ netip.AddrPort) (net.Conn, error) {
+		close(dialing)
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}}
+	client, server := net.Pipe()
+	defer client.Close()
+	go b.Serve(server, netip.MustParseAddrPort("127.0.0.1:9"))
+	<-dialing
+	b.Close()
+	if n := b.Counts(); n.Unfinished != 1 {
+		t.Errorf("%+v", n)
 	}
 }
 

@@ -32,9 +32,11 @@ func socket(c net.Conn) *peekable { return &peekable{newOutbox(c), bufio.NewRead
 
 func (p *peekable) Read(b []byte) (int, error) { return p.r.Read(b) }
 
-// CloseWrite ends one direction, where the connection can.
-func (p *peekable) CloseWrite() error {
-	if c, ok := p.Conn.(interface{ CloseWrite() error }); ok {
+func (p *peekable) CloseWrite() error { return closeWrite(p.Conn) }
+
+// closeWrite ends one direction of a connection, where that can be.
+func closeWrite(c net.Conn) error {
+	if c, ok := c.(interface{ CloseWrite() error }); ok {
 		return c.CloseWrite()
 	}
 	return nil
@@ -72,7 +74,7 @@ func (p *Proxy) Serve(client net.Conn, server netip.AddrPort) {
 	}()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	start := time.Now()
-	up, err := p.Dial(ctx, server)
+	up, err := p.reach(ctx, server)
 	cancel()
 	s.connect = time.Since(start)
 	if err != nil {
