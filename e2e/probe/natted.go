@@ -58,7 +58,11 @@ func natted(args []string) error {
 		err = c.Wait()
 	}
 	n.DelTable(table)
-	return errors.Join(err, netlink.LinkDel(veth), n.Flush(), os.WriteFile(forward4, []byte("0"), 0))
+	gone := netlink.LinkDel(veth)
+	if errors.Is(gone, syscall.ENODEV) { // with the command's namespace
+		gone = nil
+	}
+	return errors.Join(err, gone, n.Flush(), os.WriteFile(forward4, []byte("0"), 0))
 }
 
 func withinNAT(args []string) error {
