@@ -459,6 +459,8 @@ func TestRelay(t *testing.T) {
 		{"CONNECT", "", "CONNECT x:1 HTTP/1.1\r\nHost: x:1\r\n\r\n"},
 		{"HTTP/2 without TLS", "", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"},
 		{"what looks like TLS", "", "\x16\x03\x01\x00\x02xx"},
+		{"a target that is none", "", "GET /100% HTTP/1.1\r\nHost: x\r\n\r\n"},
+		{"no host", "", "GET / HTTP/1.1\r\nX: y\r\n\r\n"},
 		{"lower case", "", "get / HTTP/1.1\r\n\r\n"},
 	} {
 		t.Run(row.name, func(t *testing.T) {

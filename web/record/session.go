@@ -8,7 +8,9 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/http"
 	"net/netip"
+	"regexp"
 	"slices"
 	"sync"
 	"time"
@@ -92,7 +94,7 @@ func (p *Proxy) Serve(client net.Conn, server netip.AddrPort) {
 	case err != nil:
 	case first[0] == recordHandshake:
 		s.serveTLS()
-	case speaksHTTP(s.client.r):
+	case speaksHTTP(s.client.r) && understood(s.client.r):
 		s.serveHTTP(s.client)
 	default:
 		s.relay(s.client)
@@ -156,6 +158,24 @@ func speaksHTTP(r *bufio.Reader) bool {
 	}
 	return false
 }
+
+// understood says whether net/http takes a request whose head is there, or about to come. It would answer others itself.
+func understood(r *bufio.Reader) bool {
+	for n := 1; ; n = r.Buffered() + 1 {
+		_, err := r.Peek(n)
+		head, _ := r.Peek(r.Buffered())
+		if blank.Match(head) {
+			q, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(head)))
+			return err == nil && (q.Host != "" || !q.ProtoAtLeast(1, 1))
+		}
+		if err != nil {
+			return true // it is too long, or over
+		}
+	}
+}
+
+// blank ends a request's head.
+var blank = regexp.MustCompile(`\n\r?\n`)
 
 // relay passes on both directions untouched.
 func (s *session) relay(client net.Conn) {
@@ -244,7 +264,7 @@ func (s *session) serveTLS() {
 	case s.alpn == "" || s.alpn == "http/1.1" || s.alpn == "http/1.0":
 		plain, up := peek(c), peek(s.ready)
 		s.ready = up
-		if clientFirst(plain, up) && speaksHTTP(plain.r) {
+		if clientFirst(plain, up) && speaksHTTP(plain.r) && understood(plain.r) {
 			s.serveHTTP(plain)
 		} else {
 			s.relay(plain)
