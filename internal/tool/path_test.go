@@ -71,6 +71,64 @@ func TestWrongPaths(t *testing.T) {
 	}
 }
 
+// What phantomlink's users know of its command line.
+func TestPhantomlink(t *testing.T) {
+	files(t, map[string]string{"three.csv": threeRows, "down.csv": "Time[ms],RouteID,Delay[ms],Btldr[Mbps]\n0,0,7,1\n"})
+	type path struct {
+		*Path
+		up, down []scenario.Change
+		err      error
+	}
+	bytes := func(q scenario.State) int {
+		_, b := q.Limits()
+		return b
+	}
+	for _, row := range []struct {
+		name, line string
+		holds      func(path) bool
+	}{
+		{"the same file drives both directions", "three.csv", func(p path) bool { return len(p.up) == 3 && cmp.Equal(p.up, p.down) }},
+		{"but where the downlink has a file of its own", "--downlink=down.csv three.csv", func(p path) bool {
+			return len(p.up) == 3 && len(p.down) == 1 && p.down[0].Delay == 7*time.Millisecond
+		}},
+		{"the queue holds rate times twice the delay", "three.csv", func(p path) bool { return bytes(p.up[0].State) == 12e6/8*20/1000 }},
+		{"times the multiplier", "--buffer=2.5 three.csv", func(p path) bool { return bytes(p.up[0].State) == 12e6/8*20/1000*5/2 }},
+		{"the clock starts by the first packet unless told otherwise", "three.csv", func(p path) bool {
+			_, began := p.clock().Began()
+			return p.Start == "first-packet" && !began
+		}},
+		{"or with the program", "--start=now three.csv", func(p path) bool {
+			at, began := p.clock().Began()
+			return at == 0 && began
+		}},
+		{"it prints when the clock started", "three.csv", func(p path) bool {
+			var out strings.Builder
+			v := newLevel(p.Path, nil, nil, &out)
+			c := p.clock()
+			v.link.began = c.Began
+			v.sayBegan()
+			c.Begin(1500 * time.Microsecond)
+			v.sayBegan()
+			return out.String() == "gm-path: the scenario did not begin\ngm-path: the scenario began 1.5ms after the start\n"
+		}},
+		// It sets limits of sockets' buffers too, which gm-path leaves to the host: they are not the path's (gm-path(1)).
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			p := path{Path: new(Path)}
+			own, _, err := p.Grammar().Parse(strings.Fields(row.line))
+			if err == nil {
+				err = p.Set(own)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if p.up, p.down, p.err = p.load(); p.err != nil || !row.holds(p) {
+				t.Errorf("%+v", p)
+			}
+		})
+	}
+}
+
 // departures are when those of 300 packets, one each 10 ms, came and left that did.
 func departures(s effects.Stage) (out [][2]time.Duration) {
 	var pool packet.Pool
