@@ -165,6 +165,7 @@ func TestMeter(t *testing.T) {
 	m.keys("C-g", "PPage")
 	m.expect(`(?s)OUTPUT OF \d+ LINES BEFORE.*\n76\n`)
 	m.line("ready")
+	m.expect(`(?m)^ready\n\$$`) // or the next line is still for the command
 	if b, _ := os.ReadFile("/proc/sys/dev/tty/legacy_tiocsti"); !asUser || strings.TrimSpace(string(b)) != "0" {
 		m.line("clear; gm-meter sleep 3")
 		m.newest("sleep")
