@@ -56,13 +56,17 @@ func lab(args []string) error {
 	plug := make(chan struct{})
 	go func() {
 		runtime.LockOSThread()
-		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		err := unix.Unshare(unix.CLONE_NEWNET)
+		if err == nil {
+			err = settled()
+		}
+		if err != nil {
 			errs <- err
 			return
 		}
 		server <- unix.Gettid()
 		<-plug
-		err := up("lo")
+		err = up("lo")
 		for _, a := range []string{"192.0.2.1/24", "2001:db8:1::1/64"} {
 			err = errors.Join(err, address("eth0", a))
 		}
@@ -70,6 +74,9 @@ func lab(args []string) error {
 		errs <- err
 		select {}
 	}()
+	if err := settled(); err != nil {
+		return err
+	}
 	var tid int
 	select {
 	case tid = <-server:
@@ -99,6 +106,12 @@ func lab(args []string) error {
 	fmt.Println(os.Getpid(), tid)
 	io.Copy(io.Discard, os.Stdin)
 	return nil
+}
+
+// settled has the addresses of devices to come be theirs at once. Else the kernel would make sure for a second or two that
+// nobody else has the link-local one, and when it is sure a browser on the host gives up its requests: ERR_NETWORK_CHANGED.
+func settled() error {
+	return os.WriteFile("/proc/sys/net/ipv6/conf/default/accept_dad", []byte("0"), 0)
 }
 
 func gwBytes(s string) net.IP {

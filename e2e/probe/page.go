@@ -252,6 +252,7 @@ func follow(m message, all map[string]*resource, lines *[]string) error {
 		Request          struct{ URL, Method string }
 		RedirectResponse *response
 		Response         response
+		ErrorText        string
 	}
 	if !strings.HasPrefix(m.Method, "Network.") {
 		return nil
@@ -276,6 +277,7 @@ func follow(m message, all map[string]*resource, lines *[]string) error {
 		r.done = true
 	case "Network.loadingFailed":
 		r.done, r.failed = true, true
+		fmt.Fprintf(os.Stderr, "%s: %s\n", r.url, e.ErrorText)
 	}
 	return nil
 }
