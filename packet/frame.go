@@ -190,18 +190,22 @@ func transport(ip []byte, n int) (offset int, proto byte) {
 		if len(ip) < 48 || int(binary.BigEndian.Uint16(ip[4:]))+40 != n {
 			return 0, 0
 		}
-		offset, proto = 40, ip[6]
-		// Hop-by-hop options, routing and destination options all begin with next header and length, RFC 8200 section 4.
-		for proto == 0 || proto == 43 || proto == 60 {
-			if offset+8 > len(ip) {
-				return 0, 0
-			}
-			proto, offset = ip[offset], offset+8+int(ip[offset+1])*8
-		}
+		return past(ip, 40, ip[6])
+	}
+	return 0, 0
+}
+
+// past goes past IPv6's hop-by-hop options, routing and destination options, which all begin with next header and length
+// (RFC 8200 section 4), from one of a protocol at an offset on. It returns 0 where the next header does not begin in ip.
+func past(ip []byte, offset int, proto byte) (int, byte) {
+	for proto == 0 || proto == 43 || proto == 60 {
 		if offset+8 > len(ip) {
 			return 0, 0
 		}
-		return offset, proto
+		proto, offset = ip[offset], offset+8+int(ip[offset+1])*8
 	}
-	return 0, 0
+	if offset+8 > len(ip) {
+		return 0, 0
+	}
+	return offset, proto
 }

@@ -1,8 +1,9 @@
 package packet
 
-import "encoding/binary"
-
-import "hash/crc32"
+import (
+	"encoding/binary"
+	"hash/crc32"
+)
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -49,17 +50,10 @@ func (p Packet) Transport() bool {
 	case len(ip) >= 20 && ip[0]>>4 == 4 && binary.BigEndian.Uint16(ip[6:])&0x1fff == 0:
 		proto = ip[9]
 	case len(ip) >= 40 && ip[0]>>4 == 6:
-		proto = ip[6]
-		// Options and routing as in transport, and the fragment header, RFC 8200 section 4.5.
-		for at := 40; proto == 0 || proto == 43 || proto == 44 || proto == 60; {
-			if at+8 > len(ip) || proto == 44 && binary.BigEndian.Uint16(ip[at+2:])>>3 != 0 {
-				return false
-			}
-			size := 8 + int(ip[at+1])*8
-			if proto == 44 {
-				size = 8
-			}
-			proto, at = ip[at], at+size
+		var at int
+		at, proto = past(ip, 40, ip[6])
+		if proto == 44 && binary.BigEndian.Uint16(ip[at+2:])>>3 == 0 { // a first fragment, RFC 8200 section 4.5
+			_, proto = past(ip, at+8, ip[at])
 		}
 	}
 	return proto == tcp || proto == udp

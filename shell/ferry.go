@@ -162,11 +162,11 @@ func (f *ferry) takeIn() (more bool, err error) {
 	for n, size := 0, 0; n < batch || n < smallBatch && size < smallBytes; n++ {
 		frame, err := f.from.Read(&f.pool)
 		now := f.clock()
-		switch {
-		case lonely != nil && frame == nil:
+		if lonely != nil {
+			if frame != nil {
+				came = read
+			}
 			f.push(lonely, came)
-		case lonely != nil:
-			f.push(lonely, read)
 		}
 		if frame == nil {
 			if err == nil {

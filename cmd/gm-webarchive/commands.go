@@ -64,13 +64,17 @@ func load(dir string) ([]*web.Exchange, error) {
 	return all, err
 }
 
-// create makes a new recording's directory.
-func create(dir string) (*web.Dir, error) {
+// create makes a new recording's directory and has it filled, or leaves nothing.
+func create(dir string, fill func(*web.Dir) error) error {
 	d, err := web.Create(dir, false)
 	if err != nil {
-		return nil, cli.Usagef("name a directory that is not there yet", "%v", err)
+		return cli.Usagef("name a directory that is not there yet", "%v", err)
 	}
-	return d, nil
+	if err := fill(d); err != nil {
+		os.RemoveAll(dir) // half of it is no recording
+		return err
+	}
+	return nil
 }
 
 // open is a file that the user named, or standard input.
@@ -172,29 +176,21 @@ func (o *imports) do() error {
 		return err
 	}
 	defer f.Close()
-	d, err := create(o.Args[1])
-	if err != nil {
-		return err
-	}
 	read := archive.ImportHAR
 	if o.WPRGo {
 		read = archive.ImportWPRGo
 	}
-	var files []string
-	stored, left, err := read(bufio.NewReader(f), func(x *web.Exchange) error {
-		file, err := d.Write(x)
-		files = append(files, file)
-		return err
-	})
-	if err != nil { // half of it is no recording
-		for _, file := range files {
-			os.Remove(file)
+	return create(o.Args[1], func(d *web.Dir) error {
+		stored, left, err := read(bufio.NewReader(f), func(x *web.Exchange) error {
+			_, err := d.Write(x)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("%s: %w", o.Args[0], err)
 		}
-		os.Remove(d.Path())
-		return fmt.Errorf("%s: %w", o.Args[0], err)
-	}
-	o.say("%d exchanges, %d left out that are no HTTP or have no response", stored, left)
-	return nil
+		o.say("%d exchanges, %d left out that are no HTTP or have no response", stored, left)
+		return nil
+	})
 }
 
 type strip struct {
@@ -215,22 +211,20 @@ func (o *strip) do() error {
 	if err != nil {
 		return err
 	}
-	d, err := create(o.Args[1])
-	if err != nil {
-		return err
-	}
-	n := 0
-	for _, x := range all {
-		if !archive.Strip(x, o.Header, drop) {
-			continue
+	return create(o.Args[1], func(d *web.Dir) error {
+		n := 0
+		for _, x := range all {
+			if !archive.Strip(x, o.Header, drop) {
+				continue
+			}
+			if _, err := d.Write(x); err != nil {
+				return err
+			}
+			n++
 		}
-		if _, err := d.Write(x); err != nil {
-			return err
-		}
-		n++
-	}
-	o.say("%d exchanges, %d left out", n, len(all)-n)
-	return nil
+		o.say("%d exchanges, %d left out", n, len(all)-n)
+		return nil
+	})
 }
 
 type merge struct{ shared }
@@ -244,15 +238,13 @@ func (o *merge) do() error {
 		}
 		recordings = append(recordings, all)
 	}
-	d, err := create(o.Args[0])
-	if err != nil {
+	return create(o.Args[0], func(d *web.Dir) error {
+		n, err := archive.Merge(d, recordings)
+		if err == nil {
+			o.say("%d exchanges", n)
+		}
 		return err
-	}
-	n, err := archive.Merge(d, recordings)
-	if err == nil {
-		o.say("%d exchanges", n)
-	}
-	return err
+	})
 }
 
 type verify struct{ shared }

@@ -47,8 +47,17 @@ func TestRun(t *testing.T) {
 		"GET /app.js?v=3 HTTP/1.1\nHost: cdn.test\n") || !strings.HasSuffix(got, "\n\n"+script) {
 		t.Errorf("%q", got)
 	}
-	if err := os.WriteFile("site.har", []byte(must("", "export", "--har", "site")), 0o600); err != nil {
-		t.Fatal(err)
+	har := must("", "export", "--har", "site")
+	for name, text := range map[string]string{"site.har": har, "half.har": har[:len(har)-10]} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if status, _, stderr := call("", "import", "--har", "half.har", "half"); status != 1 || !strings.Contains(stderr, "half.har: ") {
+		t.Error(status, stderr)
+	}
+	if _, err := os.Stat("half"); err == nil {
+		t.Error("half a recording is left")
 	}
 	must("gm-webarchive: 3 exchanges, 0 left out that are no HTTP or have no response\n", "import", "--har", "site.har", "again")
 	if got := must("", "ls", "again"); len(strings.Split(got, "\n")) != 5 {

@@ -167,7 +167,7 @@ func (t takes) zsh() string {
 func (t takes) fish() string {
 	switch {
 	case t.words != nil && t.file:
-		return "-F -a " + t.list("(", ")")
+		return "-r -F -a " + t.list("(", ")")
 	case t.words != nil:
 		return "-x -a " + t.list("(", ")")
 	case t.file:

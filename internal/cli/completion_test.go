@@ -22,6 +22,7 @@ func completed(t *testing.T, shell string) (script string) {
 	t.Helper()
 	var options struct {
 		When   string `placeholder:"WHEN" enum:"now,never" default:"now" help:"It's [when]: now."`
+		Kind   string `placeholder:"NAME" words:"red,blue,FILE" help:"Red, blue, or as the file says."`
 		Output string `short:"o" placeholder:"FILE" help:"Where to."`
 		Size   string `placeholder:"BYTES" help:"How much."`
 		Fast   bool   `help:"Be fast."`
@@ -55,6 +56,9 @@ var lines = []struct {
 	{"gm-test --hid", nil},
 	{"gm-test --when=ne", []string{"never"}},
 	{"gm-test --when ne", []string{"never"}},
+	{"gm-test --kind=re", []string{"red"}},
+	{"gm-test --kind bl", []string{"blue"}},
+	{"gm-test --kind=fi", []string{"file.csv"}},
 	{"gm-test --output=file", []string{"file.csv"}},
 	{"gm-test -o file", []string{"file.csv"}},
 	{"gm-test --size=f", nil},

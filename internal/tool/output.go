@@ -59,11 +59,9 @@ func openOutputs(names, inUse []string) (map[string]*output, error) {
 					return fail(cli.Usagef("give each a file of its own", "%q and %q are one file", other, name))
 				}
 			}
-			for _, used := range inUse {
-				if there, err := os.Stat(used); err == nil && os.SameFile(here, there) {
-					f.Close()
-					return fail(cli.Usagef("give another file to write", "%q is in use and would be overwritten", name))
-				}
+			if err := spare(name, here, inUse); err != nil {
+				f.Close()
+				return fail(err)
 			}
 		}
 		if out[name] != nil { // a terminal, say
@@ -80,4 +78,14 @@ func openOutputs(names, inUse []string) (map[string]*output, error) {
 		}
 	}
 	return out, nil
+}
+
+// spare is an error where the file of a name, to be written, is one of those in use.
+func spare(name string, file os.FileInfo, inUse []string) error {
+	for _, used := range inUse {
+		if there, err := os.Stat(used); err == nil && os.SameFile(file, there) {
+			return cli.Usagef("give another file to write", "%q is in use and would be overwritten", name)
+		}
+	}
+	return nil
 }

@@ -115,12 +115,8 @@ func (o *Path) Tell(w io.Writer, command []string) error {
 		return cli.Usagef("leave out the command, or --check and --plot", "nothing is run with --check or --plot, and %q is a command", command[0])
 	}
 	up, down, err := o.load()
-	if plot, missing := os.Stat(o.Plot); missing == nil {
-		for _, file := range o.inputs() {
-			if in, err := os.Stat(file); err == nil && os.SameFile(plot, in) {
-				return cli.Usagef("give another file to draw", "%q is the scenario and would be overwritten", o.Plot)
-			}
-		}
+	if there, missing := os.Stat(o.Plot); err == nil && missing == nil {
+		err = spare(o.Plot, there, o.inputs())
 	}
 	if err == nil && o.Plot != "" {
 		err = o.draw(o.Plot, o.Interpolate, up, down)

@@ -34,7 +34,7 @@ func files(t *testing.T, texts map[string]string) {
 const threeRows = "Time[ms],RouteID,Delay[ms],Btldr[Mbps]\n0,0,10,12\n1000,0,20,12\n2000,1,5,24\n"
 
 func TestWrongPaths(t *testing.T) {
-	files(t, map[string]string{"good.csv": threeRows, "bad.csv": "Time[ms]\n", "rate.toml": "uplink.rate = \"good.csv\"\ndownlink.rate = \"1Mbps\"\n",
+	files(t, map[string]string{"good.csv": threeRows, "other.csv": threeRows, "own.toml": "uplink.rate = \"1Mbps\"\ndownlink.rate = \"1Mbps\"\n", "bad.csv": "Time[ms]\n", "rate.toml": "uplink.rate = \"good.csv\"\ndownlink.rate = \"1Mbps\"\n",
 		"one.toml": "uplink.rate = \"1Mbps\"\n", "queue.toml": "uplink.rate = \"1Mbps\"\ndownlink = { rate = \"1Mbps\", queue = \"fifo\" }\n",
 		"form.toml": "uplink.rate = \n"})
 	const keys = "a profile has [uplink] and [downlink], each with rate, and optionally delay, loss, queue and queue-args, " +
@@ -49,6 +49,10 @@ func TestWrongPaths(t *testing.T) {
 		{"gm-path --check none.csv", "open none.csv: no such file or directory",
 			"give a scenario: a CSV file with a header such as Time[ms],RouteID,Delay[ms],Rate[Mbps]"},
 		{"gm-path --check good.csv ls", `nothing is run with --check or --plot, and "ls" is a command`, "leave out the command, or --check and --plot"},
+		{"gm-path --plot=./good.csv good.csv", `"./good.csv" is in use and would be overwritten`, "give another file to write"},
+		{"gm-path good.csv --downlink=other.csv --report=other.csv true", `"other.csv" is in use and would be overwritten`, "give another file to write"},
+		{"gm-path good.csv --events=new --report=new true", `"new" is in use and would be overwritten`, "give another file to write"},
+		{"gm-profile own.toml --report=own.toml true", `"own.toml" is in use and would be overwritten`, "give another file to write"},
 		{"gm-profile 3g true", `there is no profile "3g"`, "see gm-profile list, or give a FILE.toml"},
 		{"gm-profile ../path_test.go true", `there is no profile "../path_test.go"`, "see gm-profile list, or give a FILE.toml"},
 		{"gm-profile none.toml true", "open none.toml: no such file or directory", "give a file that can be read, or a profile's name: see gm-profile list"},
@@ -79,9 +83,9 @@ func TestPhantomlink(t *testing.T) {
 		up, down []scenario.Change
 		err      error
 	}
-	bytes := func(q scenario.State) int {
-		_, b := q.Limits()
-		return b
+	limit := func(q scenario.State) int {
+		_, bytes := q.Limits()
+		return bytes
 	}
 	for _, row := range []struct {
 		name, line string
@@ -91,8 +95,8 @@ func TestPhantomlink(t *testing.T) {
 		{"but where the downlink has a file of its own", "--downlink=down.csv three.csv", func(p path) bool {
 			return len(p.up) == 3 && len(p.down) == 1 && p.down[0].Delay == 7*time.Millisecond
 		}},
-		{"the queue holds rate times twice the delay", "three.csv", func(p path) bool { return bytes(p.up[0].State) == 12e6/8*20/1000 }},
-		{"times the multiplier", "--buffer=2.5 three.csv", func(p path) bool { return bytes(p.up[0].State) == 12e6/8*20/1000*5/2 }},
+		{"the queue holds rate times twice the delay", "three.csv", func(p path) bool { return limit(p.up[0].State) == 12e6/8*20/1000 }},
+		{"times the multiplier", "--buffer=2.5 three.csv", func(p path) bool { return limit(p.up[0].State) == 12e6/8*20/1000*5/2 }},
 		{"the clock starts by the first packet unless told otherwise", "three.csv", func(p path) bool {
 			_, began := p.clock().Began()
 			return p.Start == "first-packet" && !began

@@ -314,18 +314,29 @@ func TestPrograms(t *testing.T) {
 	}
 }
 
-func TestTwice(t *testing.T) {
-	for object, want := range map[string]string{
-		`{}`: "", `{"delay":"1ms"}`: "", `{"delay":"1ms","loss":0}`: "", `{"delay":"1ms","loss":0,"delay":"2ms"}`: "delay",
-		`{"a":{"a":1},"b":[{"a":2}]}`: "", `{"a":1,"a":1}`: "a", `[1,1]`: "", `1`: "", `null`: "",
+func TestSettings(t *testing.T) {
+	for _, row := range []struct{ body, want, wrong string }{
+		{`{}`, "map[]", ""},
+		{`{"delay":"1ms"}`, "map[delay:1ms]", ""},
+		{` {"delay":"1ms","loss":0.5e-3} `, "map[delay:1ms loss:0.5e-3]", ""},
+		{`{"delay":"1ms","loss":0,"delay":"2ms"}`, "", "delay is given twice"},
+		{`{"a":1,"a":1}`, "", "a is given twice"},
+		{`{"a":{"a":1}}`, "", "the value of a is neither a string nor a number"},
+		{`{"a":null}`, "", "the value of a is neither a string nor a number"},
+		{`{"a":[1],"b":2}`, "", "the value of a is neither a string nor a number"},
+		{`[1,1]`, "", "[1,1] is no object"},
+		{`1`, "", "1 is no object"},
+		{`null`, "", "null is no object"},
+		{`{"a":1`, "", "unexpected end of JSON input"},
 	} {
-		if got := twice([]byte(object)); got != want {
-			t.Errorf("%s: %q, want %q", object, got, want)
+		got, err := settings(func(into any) error { return json.Unmarshal([]byte(row.body), into) })
+		if row.wrong != "" {
+			if err == nil || !strings.Contains(err.Error(), row.wrong) {
+				t.Errorf("%s: %v, want %s", row.body, err, row.wrong)
+			}
+		} else if err != nil || fmt.Sprint(got) != row.want {
+			t.Errorf("%s: %v, %v; want %s", row.body, got, err, row.want)
 		}
-	}
-	body := []byte(`{"delay":"1ms","delay":"2ms"}`)
-	if _, err := settings(func(into any) error { return json.Unmarshal(body, into) }); err == nil || !strings.Contains(err.Error(), "delay is given twice") {
-		t.Error(err)
 	}
 }
 
