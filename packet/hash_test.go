@@ -123,6 +123,8 @@ func TestTransport(t *testing.T) {
 		{"a first fragment of IPv6", fragment(0), true},
 		{"a later fragment of IPv6", fragment(1), false},
 		{"extension headers without an end", changed(udp6.bytes(), func(b []byte) { b[ip+6], b[ip+40], b[ip+41] = 60, 60, 255 }), false},
+		{"a fragment header cut off", changed(udp6.bytes(), func(b []byte) { b[ip+6] = 44 })[:ip+44], false},
+		{"one after options cut off", changed(udp6.bytes(), func(b []byte) { b[ip+6], b[ip+40], b[ip+41] = 60, 44, 0 })[:ip+50], false},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			if got := tuntest.Frame(new(packet.Pool), row.frame).Packet(0, 0).Transport(); got != row.want {

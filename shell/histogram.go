@@ -7,7 +7,11 @@ import (
 )
 
 // A Histogram counts durations from a nanosecond to an hour, to 1 %. The zero value is empty.
-type Histogram struct{ h *hdrhistogram.Histogram }
+type Histogram struct {
+	Max time.Duration // of all, exactly
+
+	h *hdrhistogram.Histogram
+}
 
 // Add counts a duration n times.
 func (h *Histogram) Add(d time.Duration, n int) {
@@ -15,6 +19,7 @@ func (h *Histogram) Add(d time.Duration, n int) {
 		h.h = hdrhistogram.New(1, int64(time.Hour), 2)
 	}
 	h.h.RecordValues(int64(max(0, min(d, time.Hour))), int64(n))
+	h.Max = max(h.Max, d)
 }
 
 func (h *Histogram) merge(other *Histogram) {
@@ -25,12 +30,14 @@ func (h *Histogram) merge(other *Histogram) {
 	default:
 		h.h.Merge(other.h)
 	}
+	h.Max = max(h.Max, other.Max)
 }
 
 func (h *Histogram) reset() {
 	if h.h != nil {
 		h.h.Reset()
 	}
+	h.Max = 0
 }
 
 // Quantile is what a part q of all was at most, from 0 to 1; 0 of nothing.
@@ -38,7 +45,7 @@ func (h *Histogram) Quantile(q float64) time.Duration {
 	if h.h == nil {
 		return 0
 	}
-	return time.Duration(h.h.ValueAtQuantile(100 * q))
+	return min(h.Max, time.Duration(h.h.ValueAtQuantile(100*q)))
 }
 
 // Count is of how many it is.

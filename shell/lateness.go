@@ -5,14 +5,12 @@ import "time"
 // Lateness says how long after their due time packets left: how far the machine, not the link, was the cause of delay.
 // While the job was stopped (Ctrl-Z) nothing was late.
 type Lateness struct {
-	Packets uint64        // that left more than LateAfter late
-	Max     time.Duration // of all
+	Packets uint64 // that left more than LateAfter late
 	Histogram
 
-	pending time.Duration // the worst of the last while, as yet unproven
-	due     time.Duration // of that packet
-	packets uint64
-	unsure  Histogram
+	packets uint64        // that were late in the last while, as yet unproven
+	unsure  Histogram     // of them
+	due     time.Duration // of the worst of them
 	since   time.Duration
 }
 
@@ -27,18 +25,17 @@ const prove = 20 * time.Millisecond
 func (l *Lateness) note(due, now time.Duration, n int) {
 	late := now - due
 	if late <= LateAfter {
-		l.Max = max(l.Max, late)
 		l.Add(late, n)
 		return
 	}
-	l.unsure.Add(late, n)
 	if l.packets == 0 {
 		l.since = now
 	}
-	l.packets += uint64(n)
-	if late > l.pending {
-		l.pending, l.due = late, due
+	if late > l.unsure.Max {
+		l.due = due
 	}
+	l.unsure.Add(late, n)
+	l.packets += uint64(n)
 }
 
 // settle decides on what is pending, given when the job was last continued.
@@ -48,9 +45,8 @@ func (l *Lateness) settle(now, resumed time.Duration) {
 	}
 	if l.due > resumed {
 		l.Packets += l.packets
-		l.Max = max(l.Max, l.pending)
 		l.merge(&l.unsure)
 	}
 	l.unsure.reset()
-	l.pending, l.due, l.packets = 0, 0, 0
+	l.due, l.packets = 0, 0
 }

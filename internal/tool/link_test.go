@@ -1,6 +1,7 @@
 package tool
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
@@ -80,6 +81,13 @@ func TestOpenOutputs(t *testing.T) {
 				}
 			}
 		})
+	}
+	for _, line := range []string{"--uplink-log=FILE FILE 12Mbps", "--events=FILE 12Mbps FILE", "--report=FILE FILE FILE"} {
+		args := strings.Fields(strings.ReplaceAll(line, "FILE", at("trace")) + " true")
+		var said bytes.Buffer
+		if status := Main(new(LinkTool), args, &said, &said); status != 2 || !strings.Contains(said.String(), "is in use and would be overwritten") {
+			t.Errorf("gm-link %v: status %d, %s", args, status, said.String())
+		}
 	}
 	out, err := openOutputs([]string{at("new"), at("old"), "/dev/null", "/dev/null"}, nil)
 	if err != nil {

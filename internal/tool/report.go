@@ -176,8 +176,8 @@ func (m *measures) report(t *shell.Traffic, counts *tally) report.Direction {
 }
 
 func distribution(h *shell.Histogram) report.Distribution {
-	q := func(p float64) float64 { return float64(h.Quantile(p)) / 1e6 }
-	return report.Distribution{P50: q(0.5), P95: q(0.95), P99: q(0.99), P999: q(0.999), Max: q(1)}
+	q := func(p float64) float64 { return inMS(h.Quantile(p)) }
+	return report.Distribution{P50: q(0.5), P95: q(0.95), P99: q(0.99), P999: q(0.999), Max: inMS(h.Max)}
 }
 
 // deliver writes a report where it is wanted, and says what is wrong with the run. It returns the tool's exit status.

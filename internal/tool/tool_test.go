@@ -447,7 +447,7 @@ func TestSummary(t *testing.T) {
 		{"some left", traffic(5, 2, 0), []string{"link off"},
 			"5 packets in (500 bytes), 2 out (200 bytes), 1 dropped (link off), 2 not delivered in time; at most 1.235 ms late (99 %: 0.000 ms)"},
 		{"some late",
-			shell.Traffic{PacketsIn: 1, BytesIn: 2, PacketsOut: 1, BytesOut: 2, Late: shell.Lateness{Packets: 1, Max: 2e6}},
+			shell.Traffic{PacketsIn: 1, BytesIn: 2, PacketsOut: 1, BytesOut: 2, Late: shell.Lateness{Packets: 1, Histogram: shell.Histogram{Max: 2e6}}},
 			nil,
 			"1 packets in (2 bytes), 1 out (2 bytes), 1 more than 1 ms late; at most 2.000 ms late (99 %: 0.000 ms)"},
 		{"some refused", traffic(5, 5, 4), nil,

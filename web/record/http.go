@@ -257,7 +257,7 @@ func (b *body) Read(p []byte) (int, error) {
 	if err == io.EOF {
 		b.x.Response.Trailer = web.Fields(b.res.Trailer)
 		b.x.end(nil)
-	} else if err != nil && b.res.Request.Context().Err() == nil && !b.x.over() {
+	} else if err != nil && b.res.Request.Context().Err() == nil {
 		b.x.end(err)
 	}
 	return n, err

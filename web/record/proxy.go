@@ -82,7 +82,7 @@ func (p *Proxy) track(c net.Conn) bool {
 	return true
 }
 
-// reach connects to a server. Close ends that connection, too.
+// reach connects to a server.
 func (p *Proxy) reach(ctx context.Context, server netip.AddrPort) (net.Conn, error) {
 	wait := func(n int) {
 		p.mu.Lock()
@@ -98,28 +98,8 @@ func (p *Proxy) reach(ctx context.Context, server netip.AddrPort) (net.Conn, err
 		return nil, net.ErrClosed
 	}
 	wait(-1)
-	if err != nil {
-		return nil, err
-	}
-	if !p.track(c) {
-		c.Close()
-		return nil, net.ErrClosed
-	}
-	return &reached{c, p}, nil
+	return c, err
 }
-
-// reached is a connection to a server.
-type reached struct {
-	net.Conn
-	p *Proxy
-}
-
-func (r *reached) Close() error {
-	r.p.forget(r.Conn)
-	return r.Conn.Close()
-}
-
-func (r *reached) CloseWrite() error { return closeWrite(r.Conn) }
 
 // over says whether Close has been called.
 func (p *Proxy) over() bool {

@@ -120,22 +120,29 @@ func newBench(t testing.TB, origin netip.AddrPort, upstream *x509.CertPool) *ben
 			return new(net.Dialer).DialContext(ctx, "tcp", server.String())
 		}}}
 	b.roots.AppendCertsFromPEM(a.PEM())
+	t.Cleanup(func() { b.Close() })
+	b.at = listen(t, func(c net.Conn) { b.Serve(c, origin) }).String()
+	return b
+}
+
+// listen has every connection to an address of its own served until the test ends.
+func listen(t testing.TB, serve func(net.Conn)) netip.AddrPort {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.at = l.Addr().String()
+	t.Cleanup(func() { l.Close() })
 	go func() {
 		for {
 			c, err := l.Accept()
 			if err != nil {
 				return
 			}
-			go b.Serve(c, origin)
+			go serve(c)
 		}
 	}()
-	t.Cleanup(func() { l.Close(); b.Close() })
-	return b
+	return l.Addr().(*net.TCPAddr).AddrPort()
 }
 
 func (b *bench) client() *http.Client {
@@ -317,14 +324,10 @@ func TestNothingAdded(t *testing.T) {
 	}
 }
 
-// parrot is an origin that answers every request with its first line, and after CONNECT says everything twice.
+// parrot is an origin that answers every request with its first line, and after CONNECT says everything twice, then goodbye,
+// and stays.
 func parrot(t *testing.T) netip.AddrPort {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { l.Close() })
-	talk := func(c net.Conn) {
+	return listen(t, func(c net.Conn) {
 		defer c.Close()
 		r := bufio.NewReader(c)
 		for {
@@ -344,22 +347,14 @@ func parrot(t *testing.T) netip.AddrPort {
 			for {
 				word, err := r.ReadString('\n')
 				if err != nil {
+					io.WriteString(c, "goodbye\n")
+					<-t.Context().Done()
 					return
 				}
 				io.WriteString(c, word+word)
 			}
 		}
-	}
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go talk(c)
-		}
-	}()
-	return l.Addr().(*net.TCPAddr).AddrPort()
+	})
 }
 
 // CONNECT passes, and what follows it, whatever the connection was used for before; and no tunnel holds up the end.
@@ -394,6 +389,10 @@ func TestLaterConnect(t *testing.T) {
 			}
 		}
 	}
+	c.(*net.TCPConn).CloseWrite()
+	if line, err := r.ReadString('\n'); line != "goodbye\n" {
+		t.Errorf("%q, %v after the client has said all", line, err)
+	}
 	if n := b.Counts(); n.Relayed != 1 || n.Exchanges != 1 {
 		t.Errorf("%+v", n)
 	}
@@ -424,6 +423,48 @@ func TestUnreached(t *testing.T) {
 	b.Close()
 	if n := b.Counts(); n.Unfinished != 1 {
 		t.Errorf("%+v", n)
+	}
+}
+
+// A request that the origin has not answered at the end is unfinished, and no failure of the origin's.
+func TestUnanswered(t *testing.T) {
+	for range 20 { // it takes the right moment
+		asked := make(chan bool)
+		b := newBench(t, listen(t, func(c net.Conn) {
+			defer c.Close()
+			http.ReadRequest(bufio.NewReader(c))
+			close(asked)
+			<-t.Context().Done()
+		}), nil)
+		go b.client().Get("http://example.com/")
+		<-asked
+		b.Close()
+		if n := b.Counts(); n.Unfinished != 1 || n.Failures != 0 || n.Exchanges != 0 {
+			t.Errorf("%+v", n)
+		}
+	}
+}
+
+// The end of what a client says counts once its last request is answered, which may not have been begun with.
+func TestPatient(t *testing.T) {
+	for _, row := range []struct {
+		name   string
+		busyIn int // times asked
+		waits  bool
+	}{{"busy", 0, true}, {"soon busy", 3, true}, {"idle", 1 << 30, false}} {
+		t.Run(row.name, func(t *testing.T) {
+			ours, theirs := net.Pipe()
+			theirs.Close()
+			asked, over, start := 0, false, time.Now()
+			p := &patient{Conn: ours, busy: func() bool { asked++; return asked > row.busyIn },
+				over: func() bool { over = time.Since(start) > 4*moment; return over }}
+			if n, err := p.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+				t.Error(n, err)
+			}
+			if over != row.waits {
+				t.Errorf("until the end: %t, want %t", over, row.waits)
+			}
+		})
 	}
 }
 
@@ -464,22 +505,12 @@ func TestRelay(t *testing.T) {
 		{"lower case", "", "get / HTTP/1.1\r\n\r\n"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			l, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer l.Close()
-			go func() {
-				c, err := l.Accept()
-				if err != nil {
-					return
-				}
+			b := newBench(t, listen(t, func(c net.Conn) {
 				defer c.Close()
 				io.WriteString(c, row.greeting)
 				got, _ := io.ReadAll(c)
 				fmt.Fprintf(c, "got %q", got)
-			}()
-			b := newBench(t, l.Addr().(*net.TCPAddr).AddrPort(), nil)
+			}), nil)
 			if got := b.talk(row.say); got != row.greeting+fmt.Sprintf("got %q", row.say) {
 				t.Errorf("%q", got)
 			}
@@ -575,11 +606,7 @@ func TestEndless(t *testing.T) {
 		}
 		cancel()
 		res.Body.Close()
-		for end := time.Now().Add(5 * time.Second); b.Counts().Exchanges+b.Counts().Unfinished < 1 && time.Now().Before(end); {
-			time.Sleep(time.Millisecond)
-		}
 	}
-	time.Sleep(50 * time.Millisecond)
 	all := b.recorded()
 	if n := b.Counts(); len(all) != 1 || string(all[0].Response.Body.Bytes()) != "data: 1\n\n" || n.Unfinished != 1 {
 		t.Errorf("%+v %+v", n, all)
