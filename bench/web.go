@@ -46,6 +46,9 @@ func (b *bench) web(rounds int, row func(what, figure, wanted string, ok bool)) 
 	if err := recording(rounds, row, trusting, in("big")); err != nil {
 		return err
 	}
+	if err := b.serving(rounds, row, trusting, in("serving")); err != nil {
+		return err
+	}
 	return loadTime(row, trusting, in("site"))
 }
 
