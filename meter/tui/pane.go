@@ -38,8 +38,12 @@ var mirrored = []ansi.DECMode{
 	ansi.ModeBracketedPaste,
 }
 
-// remembered is how many lines that have left a pane at the top can be scrolled back to.
-const remembered = 1000
+// remembered is how many lines that have left a pane at the top can be scrolled back to; and so that what is in sight stays
+// there, how many while that is done.
+const (
+	remembered = 1000
+	insight    = 10 * remembered
+)
 
 // newPane makes a pane whose answers to the command's questions go to w, which must not wait for the command.
 func newPane(w, h int, answers io.Writer) *pane {
@@ -117,6 +121,11 @@ func (p *pane) scroll(by int) bool {
 	p.back = min(max(0, p.back+by), p.emulator.ScrollbackLen())
 	if p.emulator.IsAltScreen() { // what has left it is of what was before
 		p.back = 0
+	}
+	if p.back > 0 {
+		p.emulator.SetScrollbackSize(insight)
+	} else {
+		p.emulator.SetScrollbackSize(remembered)
 	}
 	return p.back > 0
 }

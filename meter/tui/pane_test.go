@@ -192,6 +192,21 @@ func TestScrollback(t *testing.T) {
 		t.Error("still scrolled back")
 	}
 	expect("to the end", "4", "5", "6")
+	for i := range remembered + 10 {
+		fmt.Fprintf(p, "\r\nline %d", i)
+	}
+	expect("as many as are remembered", "line 1007", "line 1008", "line 1009")
+	p.scroll(5)
+	expect("back from there", "line 1002", "line 1003", "line 1004")
+	for i := range 100 {
+		fmt.Fprintf(p, "\r\nmore %d", i)
+	}
+	expect("a hundred were written", "line 1002", "line 1003", "line 1004")
+	p.scroll(-1000)
+	expect("to the end again", "more 97", "more 98", "more 99")
+	if n := p.emulator.ScrollbackLen(); n != remembered {
+		t.Errorf("%d lines are remembered", n)
+	}
 	p.scroll(2)
 	p.Write([]byte("\x1b[?1049h\x1b[Hfull"))
 	expect("a full-screen program", "full", "", "")
