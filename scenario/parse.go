@@ -99,6 +99,7 @@ type reader struct {
 func Parse(name string, from io.Reader, q Queue) (*Scenario, error) {
 	r := &reader{name: name, csv: csv.NewReader(from)}
 	r.csv.Comment, r.csv.TrimLeadingSpace, r.csv.ReuseRecord = '#', true, true
+	r.csv.FieldsPerRecord = -1 // row has the better message
 	r.up.Queue, r.down.Queue = q, q
 	for first := true; ; first = false {
 		record, err := r.csv.Read()
@@ -189,6 +190,9 @@ func find(h string) (p place, ok bool) {
 }
 
 func (r *reader) row(record []string) error {
+	if n, want := len(record), len(r.places); n != want {
+		return r.at(min(n-1, want), rowHint, "the header has %d columns, this row %d", want, n)
+	}
 	now, err := r.number(r.time, record[r.time])
 	if err != nil {
 		return err

@@ -62,7 +62,10 @@ func (o *Path) describeOne(w io.Writer, name string, rows []scenario.Change) err
 		{"jitter", has(func(c *scenario.Change) bool { return c.Jitter > 0 }), func(c, _ *scenario.Change) string { return milliseconds(c.Jitter) + " ms" }},
 		{"link", has(func(c *scenario.Change) bool { return c.Down }), func(c, _ *scenario.Change) string { return c.Link() }},
 	}
-	fmt.Fprintf(w, "%s, %d rows", name, len(rows))
+	fmt.Fprintf(w, "%s, %d row", name, len(rows))
+	if len(rows) != 1 {
+		fmt.Fprint(w, "s")
+	}
 	if period := scenario.Period(rows); o.Loop && period > 0 {
 		fmt.Fprintf(w, ", again after %s s", seconds(period))
 	}
