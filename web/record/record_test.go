@@ -470,25 +470,32 @@ func TestPatient(t *testing.T) {
 
 // A connection that becomes another protocol's goes on as such, and is counted.
 func TestUpgrade(t *testing.T) {
-	_, b := start(t, "http")
-	c, err := net.Dial("tcp", b.at)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	c.SetDeadline(time.Now().Add(10 * time.Second))
-	io.WriteString(c, "GET /upgrade HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
-	r := bufio.NewReader(c)
-	res, err := http.ReadResponse(r, nil)
-	if err != nil || res.StatusCode != 101 || res.Header.Get("Upgrade") != "echo" {
-		t.Fatal(res, err)
-	}
-	io.WriteString(c, "hello\n")
-	if line, err := r.ReadString('\n'); line != "echo hello\n" {
-		t.Error(line, err)
-	}
-	if n := b.Counts(); n.Relayed != 1 || n.Exchanges != 0 {
-		t.Errorf("%+v", n)
+	for _, protocol := range []string{"http", "https"} {
+		t.Run(protocol, func(t *testing.T) {
+			_, b := start(t, protocol)
+			c, err := net.Dial("tcp", b.at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			if protocol == "https" {
+				c = tls.Client(c, &tls.Config{RootCAs: b.roots, ServerName: "example.com"})
+			}
+			c.SetDeadline(time.Now().Add(10 * time.Second))
+			io.WriteString(c, "GET /upgrade HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+			r := bufio.NewReader(c)
+			res, err := http.ReadResponse(r, nil)
+			if err != nil || res.StatusCode != 101 || res.Header.Get("Upgrade") != "echo" {
+				t.Fatal(res, err)
+			}
+			io.WriteString(c, "hello\n")
+			if line, err := r.ReadString('\n'); line != "echo hello\n" {
+				t.Error(line, err)
+			}
+			if n := b.Counts(); n.Relayed != 1 || n.Exchanges != 0 {
+				t.Errorf("%+v", n)
+			}
+		})
 	}
 }
 
@@ -590,26 +597,33 @@ func TestFailures(t *testing.T) {
 
 // What has no end is stored if it is a stream of events, and else not.
 func TestEndless(t *testing.T) {
-	_, b := start(t, "http")
-	for _, path := range []string{"/events", "/forever"} {
-		ctx, cancel := context.WithCancel(context.Background())
-		r, err := http.NewRequestWithContext(ctx, "GET", "http://example.com"+path, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		res, err := b.client().Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if n, err := res.Body.Read(make([]byte, 5)); n != 5 {
-			t.Error(n, err)
-		}
-		cancel()
-		res.Body.Close()
-	}
-	all := b.recorded()
-	if n := b.Counts(); len(all) != 1 || string(all[0].Response.Body.Bytes()) != "data: 1\n\n" || n.Unfinished != 1 {
-		t.Errorf("%+v %+v", n, all)
+	for _, protocol := range []string{"http", "https", "h2"} {
+		t.Run(protocol, func(t *testing.T) {
+			_, b := start(t, protocol)
+			for _, path := range []string{"/events", "/forever"} {
+				ctx, cancel := context.WithCancel(context.Background())
+				r, err := http.NewRequestWithContext(ctx, "GET", strings.Replace(protocol, "h2", "https", 1)+"://example.com"+path, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				res, err := b.client().Do(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if want := map[bool]int{true: 2, false: 1}[protocol == "h2"]; res.ProtoMajor != want {
+					t.Errorf("%s, want HTTP/%d", res.Proto, want)
+				}
+				if n, err := res.Body.Read(make([]byte, 5)); n != 5 {
+					t.Error(n, err)
+				}
+				cancel()
+				res.Body.Close()
+			}
+			all := b.recorded()
+			if n := b.Counts(); len(all) != 1 || string(all[0].Response.Body.Bytes()) != "data: 1\n\n" || n.Unfinished != 1 {
+				t.Errorf("%+v %+v", n, all)
+			}
+		})
 	}
 }
 
