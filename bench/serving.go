@@ -38,7 +38,7 @@ func (b *bench) serving(rounds int, row func(what, figure, wanted string, ok boo
 		return err
 	}
 	defer func() { server.Process.Signal(syscall.SIGTERM); server.Wait() }()
-	answered := regexp.MustCompile(`finished in .*?, ([\d.]+) req/s[^\0]*, 0 failed, 0 errored`)
+	answered := regexp.MustCompile(`(?s)finished in [^,]*, ([\d.]+) req/s.*, 0 failed, 0 errored`)
 	for _, way := range []struct{ name, options, ours, nginx string }{
 		{"HTTP/1.1", "--h1", "http://plain.site.test/", "http://" + outside + ":8080/"},
 		{"HTTP/2", "-m 10", "https://img.site.test/", "https://" + outside + ":8443/"},
