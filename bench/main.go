@@ -32,7 +32,8 @@ const outside = "100.64.0.1" // of a container that is alone on the host
 
 // Cubic is what Linux has by default, and fills the machine; but with 1 % loss it is the bottleneck itself. BBR bears
 // loss, but sends as its own timer tells it to, which costs it a part of what the machine could do.
-const cubic, bbr = "cubic", "bbr"
+// own is what the machine uses where nothing is said.
+const cubic, bbr, own = "cubic", "bbr", ""
 
 func run() error {
 	rounds, only, dir := 5, "", "bench-results"
@@ -40,6 +41,9 @@ func run() error {
 	flag.StringVar(&only, "only", only, "precision, meter, scale, many, others, web, ratios or link")
 	flag.StringVar(&dir, "o", dir, "where bench.json and the pictures go")
 	flag.Parse()
+	if flag.Arg(0) == "alone" {
+		return serveAlone(flag.Arg(1))
+	}
 	wants := func(part string) bool { return only == "" || only == part }
 	lab := exec.Command("probe", "lab")
 	in, err := lab.StdinPipe()
@@ -204,7 +208,7 @@ func (b *bench) flows() (client func(to, congestion string) []string, stop func(
 	if _, err := exec.LookPath("iperf3"); err != nil {
 		fmt.Println("TCP flows by the probe (iperf3 is not installed)")
 		return func(to, congestion string) []string {
-			return []string{"probe", "tcp", "-time", "2s", "-cc", congestion, to}
+			return []string{"probe", "tcp", "-time", "2s", "-cc", congestion, to} // none is the machine's own
 		}, func() {}, nil
 	}
 	fmt.Println("TCP flows by iperf3")
@@ -218,7 +222,11 @@ func (b *bench) flows() (client func(to, congestion string) []string, stop func(
 	}
 	time.Sleep(300 * time.Millisecond)
 	client = func(to, congestion string) []string {
-		return []string{"iperf3", "-c", to, "-t", "2", "-f", "m", "-C", congestion}
+		args := []string{"iperf3", "-c", to, "-t", "2", "-f", "m"}
+		if congestion != own {
+			args = append(args, "-C", congestion)
+		}
+		return args
 	}
 	return client, func() {
 		for _, c := range servers {

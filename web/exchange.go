@@ -96,12 +96,17 @@ func (x *Exchange) Target() string {
 	if len(f) < 2 {
 		return ""
 	}
-	if !strings.HasPrefix(f[1], "/") { // a proxy's client sends the whole URL
-		if u, err := url.Parse(f[1]); err == nil && u.Host != "" {
+	return OriginForm(f[1])
+}
+
+// OriginForm is the path and query of a request's target, of which a proxy's client sends the whole URL (RFC 9112, 3.2).
+func OriginForm(target string) string {
+	if !strings.HasPrefix(target, "/") {
+		if u, err := url.Parse(target); err == nil && u.Host != "" {
 			return u.RequestURI()
 		}
 	}
-	return f[1]
+	return target
 }
 
 // Host is the name that the request is for, in lower case, with the port unless it is the scheme's own.

@@ -4,7 +4,6 @@ package match
 import (
 	"bytes"
 	"net/http"
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -267,9 +266,5 @@ func difference(k rank) string {
 
 // From makes a Request of one that a server got, whose body has been read.
 func From(scheme string, r *http.Request, body []byte) *Request {
-	target := r.RequestURI
-	if u, err := url.Parse(target); err == nil && u.Host != "" {
-		target = u.RequestURI()
-	}
-	return &Request{Scheme: scheme, Method: r.Method, Host: web.CanonicalHost(scheme, r.Host), Target: target, Header: r.Header, Body: body}
+	return &Request{Scheme: scheme, Method: r.Method, Host: web.CanonicalHost(scheme, r.Host), Target: web.OriginForm(r.RequestURI), Header: r.Header, Body: body}
 }

@@ -119,6 +119,16 @@ func TestFind(t *testing.T) {
 	}
 }
 
+// A request's target is looked for as one that was recorded is.
+func TestFrom(t *testing.T) {
+	for target, want := range map[string]string{"/a?b": "/a?b", "//a/b": "//a/b", "http://s.test/a?b": "/a?b", "http://s.test": "/", "*": "*"} {
+		x := &web.Exchange{Request: web.Message{First: "GET " + target + " HTTP/1.1"}}
+		if got := From("http", &http.Request{RequestURI: target}, nil).Target; got != want || x.Target() != want {
+			t.Errorf("%s: %s, and recorded %s", target, got, x.Target())
+		}
+	}
+}
+
 func TestRepeats(t *testing.T) {
 	r := request("GET http://a.test/again")
 	for mode, want := range map[Mode]string{Fuzzy: "again-1 again-2 again-3 again-3", Strict: "again-1 again-2 again-3 again-3",

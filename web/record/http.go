@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"gomahi/web"
+	"gomahi/web/outbox"
 )
 
 // serveHTTP serves the client's connection, a *tls.Conn if it is to be HTTP/2, until it ends.
@@ -390,7 +391,7 @@ func (p *patient) Read(b []byte) (int, error) {
 	return n, err
 }
 
-func (p *patient) CloseWrite() error { return closeWrite(p.Conn) }
+func (p *patient) CloseWrite() error { return outbox.CloseWrite(p.Conn) }
 
 func (p *patient) SetReadDeadline(t time.Time) error {
 	p.until.Store(&t)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"gomahi/web"
+	"gomahi/web/outbox"
 )
 
 // patience is how long a server may take to accept a connection.
@@ -30,19 +31,11 @@ type peekable struct {
 func peek(c net.Conn) *peekable { return &peekable{c, bufio.NewReader(c)} }
 
 // socket is what comes from the network, in large pieces both ways: records of TLS are 16 kB.
-func socket(c net.Conn) *peekable { return &peekable{newOutbox(c), bufio.NewReaderSize(c, 64<<10)} }
+func socket(c net.Conn) *peekable { return &peekable{outbox.New(c), bufio.NewReaderSize(c, 64<<10)} }
 
 func (p *peekable) Read(b []byte) (int, error) { return p.r.Read(b) }
 
-func (p *peekable) CloseWrite() error { return closeWrite(p.Conn) }
-
-// closeWrite ends one direction of a connection, where that can be.
-func closeWrite(c net.Conn) error {
-	if c, ok := c.(interface{ CloseWrite() error }); ok {
-		return c.CloseWrite()
-	}
-	return nil
-}
+func (p *peekable) CloseWrite() error { return outbox.CloseWrite(p.Conn) }
 
 // A session is one connection of a client's.
 type session struct {
@@ -206,7 +199,7 @@ func copyHalf(to, from net.Conn) {
 
 // reset ends the client's connection as one that broke.
 func (s *session) reset() {
-	c := s.client.Conn.(*outbox).Conn
+	c := s.client.Conn.(*outbox.Conn).Conn
 	if c, ok := c.(*net.TCPConn); ok {
 		c.SetLinger(0)
 	}

@@ -3,9 +3,11 @@ package replay
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -30,6 +32,7 @@ type Handler struct {
 	RoundTrips map[netip.Addr]time.Duration // to each server, while recording
 	Start      time.Time                    // of the replay
 	Miss       func(Miss)                   // is told, once each, what could not be answered; several goroutines may call it at once
+	answers    sync.Map                     // *web.Exchange: *answer
 	served     atomic.Uint64                // requests answered
 	mu         sync.Mutex                   // over missed
 	missed     map[string]uint64            // requests without an answer, by method and URL
@@ -69,11 +72,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.TLS != nil {
 		scheme = "https"
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, most))
-	if err != nil {
-		panic(http.ErrAbortHandler)
+	var body []byte
+	if r.ContentLength != 0 {
+		var err error
+		if body, err = io.ReadAll(io.LimitReader(r.Body, most)); err != nil {
+			panic(http.ErrAbortHandler)
+		}
+		io.Copy(io.Discard, r.Body)
 	}
-	io.Copy(io.Discard, r.Body)
 	q := match.From(scheme, r, body)
 	x := h.Index.Find(q)
 	if x == nil {
@@ -104,39 +110,57 @@ func (h *Handler) wait(r *http.Request, x *web.Exchange) bool {
 	}
 }
 
-func (h *Handler) answer(w http.ResponseWriter, r *http.Request, x *web.Exchange) {
-	out := w.Header()
+// An answer is what of a response is the same each time.
+type answer struct {
+	status int
+	header http.Header // without what is about the connection; its values are shared
+	made   time.Time
+	empty  bool // has no body
+}
+
+// prepared is the answer that an exchange gives.
+func (h *Handler) prepared(x *web.Exchange) *answer {
+	if a, ok := h.answers.Load(x); ok {
+		return a.(*answer)
+	}
+	a := &answer{status: x.Status(), header: http.Header{}, made: made(x)}
+	a.empty = x.Method() == http.MethodHead || a.status == http.StatusNoContent || a.status == http.StatusNotModified || a.status < 200
 	for _, f := range x.Response.Sent() {
 		if name := http.CanonicalHeaderKey(f.Name); !hop[name] {
-			out[name] = append(out[name], f.Value)
+			a.header[name] = append(a.header[name], f.Value)
 		}
 	}
-	if !h.Frozen {
-		shift(out, made(x), h.Start, time.Now())
-	}
-	h.offer(out, x)
+	h.offer(a.header, x)
 	for _, name := range []string{"Date", "Content-Type"} { // or the library would add them
-		if _, ok := out[name]; !ok {
-			out[name] = nil
+		if _, ok := a.header[name]; !ok {
+			a.header[name] = nil
 		}
 	}
-	body := x.Response.Body.Bytes()
-	empty := r.Method == http.MethodHead || x.Status() == http.StatusNoContent || x.Status() == http.StatusNotModified || x.Status() < 200
-	if !empty && x.Failure == "" && out.Get("Content-Length") != fmt.Sprint(len(body)) {
-		out.Del("Content-Length") // another program has changed the body
+	if !a.empty && x.Failure == "" && a.header.Get("Content-Length") != strconv.Itoa(len(x.Response.Body.Bytes())) {
+		a.header.Del("Content-Length") // another program has changed the body
 	}
-	status := x.Status()
-	if status < 200 { // the connection became another protocol's, which is not recorded
-		status = http.StatusNotImplemented
+	if a.status < 200 { // the connection became another protocol's, which is not recorded
+		a.status = http.StatusNotImplemented
 	}
-	w.WriteHeader(status)
-	if empty {
+	a.header = a.header.Clone() // whose values have no room: to append a trailer copies them
+	h.answers.Store(x, a)
+	return a
+}
+
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request, x *web.Exchange) {
+	a, out := h.prepared(x), w.Header()
+	maps.Copy(out, a.header)
+	if !h.Frozen {
+		shift(out, a.made, h.Start, time.Now())
+	}
+	w.WriteHeader(a.status)
+	if a.empty || r.Method == http.MethodHead {
 		return
 	}
 	if x.Response.Unsized {
 		http.NewResponseController(w).Flush() // so that the library does not count
 	}
-	w.Write(body)
+	w.Write(x.Response.Body.Bytes())
 	announced := strings.ToLower(strings.Join(out["Trailer"], ","))
 	for _, f := range x.Response.Trailer {
 		name := http.TrailerPrefix + f.Name

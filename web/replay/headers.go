@@ -2,6 +2,7 @@ package replay
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,17 +29,19 @@ var dated = []string{"Date", "Expires"}
 
 // shift moves the dates of a response, recorded at then, as if it were made now. Those that are no date stay.
 func shift(h http.Header, then, start, now time.Time) {
-	for _, name := range dated {
+	move := func(name string, by time.Duration, moved func(string, time.Duration) string) {
+		if len(h[name]) > 0 {
+			h[name] = slices.Clone(h[name]) // the values are not this answer's alone
+		}
 		for i, v := range h[name] {
-			h[name][i] = moved(v, now.Sub(then))
+			h[name][i] = moved(v, by)
 		}
 	}
-	for i, v := range h["Last-Modified"] {
-		h["Last-Modified"][i] = moved(v, start.Sub(then))
+	for _, name := range dated {
+		move(name, now.Sub(then), moved)
 	}
-	for i, v := range h["Set-Cookie"] {
-		h["Set-Cookie"][i] = movedCookie(v, now.Sub(then))
-	}
+	move("Last-Modified", start.Sub(then), moved)
+	move("Set-Cookie", now.Sub(then), movedCookie)
 }
 
 func moved(date string, by time.Duration) string {

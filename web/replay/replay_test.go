@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -53,11 +54,21 @@ func site() []*web.Exchange {
 	away.Response.First = "HTTP/1.1 302 Found"
 	failed := exchange("192.0.2.9:443", "https://failed.test/", "", "", "")
 	failed.Response, failed.Failure = web.Message{}, "connecting: connection refused"
+	both := exchange("192.0.2.1:80", "http://a.test/both", "HTTP/1.1", "Trailer: Sum\nSum: 1\nSum: 2\nSum: 3", "abc")
+	both.Response.Unsized, both.Response.Trailer = true, []web.Field{{Name: "Sum", Value: "4"}}
+	head := exchange("192.0.2.1:80", "http://a.test/head", "HTTP/1.1", "Content-Length: 77", "")
+	head.Request.First = "HEAD /head HTTP/1.1"
+	said := [2]*web.Exchange{}
+	for i, what := range []string{"one", "two"} {
+		said[i] = exchange("192.0.2.1:80", "http://a.test/said", "HTTP/1.1", "", what)
+		said[i].Request.First, said[i].Request.Body = "POST /said HTTP/1.1", web.Bytes([]byte(what))
+	}
+	edited := exchange("192.0.2.1:80", "http://a.test/edited", "HTTP/1.1", "Content-Length: 99", "abc")
 	return []*web.Exchange{
 		exchange("192.0.2.1:80", "http://a.test/", "HTTP/1.1", "Content-Length: 5\nServer: one\nDate: "+recorded+
 			"\nExpires: Tue, 14 Nov 2023 23:13:20 GMT\nLast-Modified: Mon, 13 Nov 2023 22:13:20 GMT\n"+
 			"Set-Cookie: id=1; Expires=Wed, 15 Nov 2023 22:13:20 GMT; Path=/\nSet-Cookie: gone=; expires=Thu, 01 Jan 1970 00:00:00 GMT", "hello"),
-		chunked, cut, slow, away, failed,
+		chunked, cut, slow, away, failed, edited, both, head, said[0], said[1],
 		exchange("192.0.2.2:443", "https://two.test/", "HTTP/2.0", "Content-Length: 1000000\nAlt-Svc: h3=\":443\"; ma=60, h2=\":443\"", big),
 		exchange("[2001:db8::1]:443", "https://one.test/", "HTTP/1.1", "Content-Length: 3", "one"),
 		exchange("192.0.2.2:443", "https://one.test/", "HTTP/1.1", "Content-Length: 3", "one"),
@@ -208,22 +219,63 @@ func TestResponses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if b, err := io.ReadAll(r.Body); err == nil || string(b) != "abc" {
+	if b, err := io.ReadAll(r.Body); err == nil || string(b) != "abc" || r.ContentLength != 10 {
 		t.Errorf("what was cut short is %q, %v", b, err)
 	}
 	r, _ = get(t, c, "http://a.test/away")
 	if r.StatusCode != 302 || len(r.Header["Set-Cookie"]) != 2 || len(r.Header["Date"]) != 0 {
 		t.Error(r.StatusCode, r.Header)
 	}
-	r, err = c.Head("http://a.test/")
-	if err != nil || r.ContentLength != 5 {
-		t.Error(r, err)
+	for path, want := range map[string]int64{"": 5, "away": -1, "edited": -1, "head": 77} {
+		r, err = c.Head("http://a.test/" + path)
+		if err != nil || r.ContentLength != want {
+			t.Error(path, r, err)
+		}
+		r.Body.Close()
 	}
-	r.Body.Close()
+	for _, what := range []string{"two", "one"} {
+		r, err = c.Post("http://a.test/said", "", io.MultiReader(strings.NewReader(what))) // of a length that is not said
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b, _ := io.ReadAll(r.Body); string(b) != what {
+			t.Errorf("%s for %s", b, what)
+		}
+	}
+	if r, body = get(t, c, "http://a.test/edited"); r.ContentLength != 3 || body != "abc" {
+		t.Error(r.ContentLength, body)
+	}
+}
+
+// Several clients get one answer at once, each whole.
+func TestTogether(t *testing.T) {
+	w := serve(t, &Handler{})
+	var all sync.WaitGroup
+	for range 4 {
+		c := w.client(t, "192.0.2.1:80")
+		all.Go(func() {
+			for range 50 {
+				for path, want := range map[string]string{"": "hello <nil> [] 2\n", "both": "abc <nil> [1 2 3 4] 0\n"} {
+					r, err := c.Get("http://a.test/" + path)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					body, err := io.ReadAll(r.Body)
+					r.Body.Close()
+					if got := fmt.Sprintln(string(body), err, r.Trailer["Sum"], len(r.Header["Set-Cookie"])); got != want {
+						t.Error(path, got)
+					}
+				}
+			}
+		})
+	}
+	all.Wait()
 }
 
 func TestDates(t *testing.T) {
 	w := serve(t, &Handler{})
+	get(t, w.client(t, "192.0.2.1:80"), "http://a.test/")
 	r, _ := get(t, w.client(t, "192.0.2.1:80"), "http://a.test/")
 	date := func(s string) time.Time {
 		d, err := http.ParseTime(s)

@@ -13,6 +13,7 @@ import (
 	"github.com/quic-go/quic-go/http3"
 
 	"gomahi/web/authority"
+	"gomahi/web/outbox"
 )
 
 // HTTP3 says which servers speak HTTP/3.
@@ -68,10 +69,10 @@ func (s *Servers) serve(o *Origin, h3 HTTP3, n Network) error {
 		return fmt.Errorf("serving %s: %w", o, err)
 	}
 	if o.Scheme == "http" {
-		go s.plain.Serve(l)
+		go s.plain.Serve(outbox.Listener{Listener: l})
 		return nil
 	}
-	go s.tls.ServeTLS(l, "", "")
+	go s.tls.ServeTLS(outbox.Listener{Listener: l}, "", "")
 	if h3 == Everywhere || h3 == Recorded && o.H3 {
 		u, err := n.ListenPacket("udp", o.String())
 		if err != nil {

@@ -1,4 +1,5 @@
-package record
+// Package outbox makes connections whose writes leave together.
+package outbox
 
 import (
 	"net"
@@ -6,10 +7,10 @@ import (
 	"time"
 )
 
-// An outbox is a connection whose writes return before they are done. What comes while one is going leaves together with
-// the next: TLS and HTTP/2 write record by record and frame by frame, and each write to a socket costs far more than
-// those few kilobytes do.
-type outbox struct {
+// A Conn is a connection whose writes return before they are done. What comes while one is going, or before the first has
+// begun, leaves together: net/http writes what its buffers of 4 KB do not hold apart from what they do, TLS and HTTP/2
+// write record by record and frame by frame, and each write to a socket costs far more than those few kilobytes do.
+type Conn struct {
 	net.Conn
 	mu      sync.Mutex
 	changed sync.Cond
@@ -23,18 +24,33 @@ type outbox struct {
 const (
 	mostWaiting = 256 << 10 // before those who write do
 	worthIt     = 32 << 10  // a write of so much goes by itself, if nothing is before it
+	patience    = 30 * time.Second
 )
 
-func newOutbox(c net.Conn) *outbox {
-	o := &outbox{Conn: c}
+// New makes one of a connection, which nobody else may write to.
+func New(c net.Conn) *Conn {
+	o := &Conn{Conn: c}
 	o.changed.L = &o.mu
 	return o
 }
 
-func (o *outbox) Write(p []byte) (int, error) {
+// A Listener makes them of those it accepts.
+type Listener struct{ net.Listener }
+
+// Accept waits for the next connection.
+func (l Listener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return New(c), nil
+}
+
+// Write takes what is to leave. It waits only while much does already.
+func (o *Conn) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for len(o.waiting) >= mostWaiting && o.err == nil && !o.closed {
+	for (len(o.waiting) >= mostWaiting || o.busy && len(p) >= mostWaiting) && o.err == nil && !o.closed {
 		o.changed.Wait()
 	}
 	if o.closed {
@@ -65,7 +81,7 @@ func (o *outbox) Write(p []byte) (int, error) {
 }
 
 // rest is when nothing is to be passed on any more.
-func (o *outbox) rest() {
+func (o *Conn) rest() {
 	o.busy = false
 	o.changed.Broadcast()
 	if o.closed {
@@ -74,7 +90,7 @@ func (o *outbox) rest() {
 }
 
 // passOn writes until nothing waits.
-func (o *outbox) passOn() {
+func (o *Conn) passOn() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for len(o.waiting) > 0 && o.err == nil {
@@ -89,7 +105,7 @@ func (o *outbox) passOn() {
 }
 
 // Close ends the connection when what was written has left, for which there is some time.
-func (o *outbox) Close() error {
+func (o *Conn) Close() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.closed = true
@@ -102,17 +118,25 @@ func (o *outbox) Close() error {
 }
 
 // CloseWrite ends one direction, where the connection can, when what was written has left.
-func (o *outbox) CloseWrite() error {
+func (o *Conn) CloseWrite() error {
 	o.mu.Lock()
 	for o.busy {
 		o.changed.Wait()
 	}
 	o.mu.Unlock()
-	return closeWrite(o.Conn)
+	return CloseWrite(o.Conn)
+}
+
+// CloseWrite ends one direction of a connection, where that can be.
+func CloseWrite(c net.Conn) error {
+	if c, ok := c.(interface{ CloseWrite() error }); ok {
+		return c.CloseWrite()
+	}
+	return nil
 }
 
 // SetDeadline is for reads. Writes wait for whoever does not read, as long as the connection is there.
-func (o *outbox) SetDeadline(t time.Time) error { return o.Conn.SetReadDeadline(t) }
+func (o *Conn) SetDeadline(t time.Time) error { return o.Conn.SetReadDeadline(t) }
 
 // SetWriteDeadline does nothing. (crypto/tls would give up what is still waiting when it closes.)
-func (o *outbox) SetWriteDeadline(time.Time) error { return nil }
+func (o *Conn) SetWriteDeadline(time.Time) error { return nil }

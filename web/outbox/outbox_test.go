@@ -1,4 +1,4 @@
-package record
+package outbox
 
 import (
 	"bytes"
@@ -10,7 +10,7 @@ import (
 )
 
 // pair is both ends of a TCP connection.
-func pair(t *testing.T) (*outbox, net.Conn) {
+func pair(t *testing.T) (*Conn, net.Conn) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -25,7 +25,7 @@ func pair(t *testing.T) (*outbox, net.Conn) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { near.Close(); far.Close() })
-	return newOutbox(near), far
+	return New(near), far
 }
 
 // All that was written arrives, in order, though the connection is closed at once, and deadlines of writes have passed.
@@ -84,8 +84,12 @@ func TestOutboxFull(t *testing.T) {
 	o, far := pair(t)
 	done := make(chan error)
 	go func() {
-		for {
-			if _, err := o.Write(make([]byte, 10<<10)); err != nil {
+		for i := 0; ; i++ {
+			size := 10 << 10
+			if i%10 == 9 {
+				size = 1 << 20
+			}
+			if _, err := o.Write(make([]byte, size)); err != nil {
 				done <- err
 				return
 			}
