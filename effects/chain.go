@@ -1,6 +1,7 @@
 package effects
 
 import (
+	"slices"
 	"time"
 
 	"gomahi/packet"
@@ -45,6 +46,11 @@ func (c Chain) Next() (first time.Duration, any bool) {
 		}
 	}
 	return first, any
+}
+
+// Whole says whether all of the effects are.
+func (c Chain) Whole() bool {
+	return !slices.ContainsFunc(c, func(s Stage) bool { return !Whole(s) })
 }
 
 // Done says that one of the effects has ended for good; behind it something may still be under way.

@@ -46,11 +46,11 @@ func TestCorrupt(t *testing.T) {
 	}{
 		{"nothing", 0, Region{}, plain(1, 100), 0},
 		{"one bit", 77<<16 | 1, Region{}, plain(1, 100), 1},
-		{"one of the payload", 77<<16 | 1, Region{PayloadOnly: true}, segmented(2), 1},
+		{"one of the payload", 77<<16 | 1, Region{PayloadOnly: true}, tuntest.Segmented(2), 1},
 		{"many", 77<<16 | 500, Region{}, plain(1, 100), 500},
 		{"all", 77<<16 | 800, Region{}, plain(1, 100), 800},
 		{"no more than there are", 77<<16 | 0xffff, Region{}, plain(1, 100), 800},
-		{"the whole payload", 77<<16 | 0xffff, Region{PayloadOnly: true}, segmented(2), 8000},
+		{"the whole payload", 77<<16 | 0xffff, Region{PayloadOnly: true}, tuntest.Segmented(2), 8000},
 		{"no payload", 77<<16 | 5, Region{PayloadOnly: true}, bare, 0},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -122,7 +122,7 @@ func TestFlips(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			var pool packet.Pool
-			p := tuntest.Frame(&pool, segmented(2)).Packet(1, 0)
+			p := tuntest.Frame(&pool, tuntest.Segmented(2)).Packet(1, 0)
 			f := row.flips(row.region)
 			deviation := math.Sqrt(row.mean * (1 - row.mean) / n)
 			var ber float64

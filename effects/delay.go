@@ -24,5 +24,8 @@ func (d *Delay) Push(now time.Duration, p packet.Packet) {
 	d.add(p)
 }
 
+// Whole says that packets that arrive together leave together.
+func (d *Delay) Whole() bool { return true }
+
 // Set changes the delay of packets that arrive from now on.
 func (d *Delay) Set(_ time.Duration, s scenario.State) { d.delay = s.Delay }

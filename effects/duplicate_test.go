@@ -22,12 +22,12 @@ func TestDuplicate(t *testing.T) {
 // Of a frame of three packets the second is duplicated: both of it leave, and the frame is kept until the last has.
 func TestDuplicateWithinFrame(t *testing.T) {
 	var pool packet.Pool
-	f := tuntest.Frame(&pool, segmented(3))
+	f := tuntest.Frame(&pool, tuntest.Segmented(3))
 	s := NewDuplicate(decides(0, 1), nil)
 	for i := range f.Len() {
 		s.Push(0, f.Packet(i, 0))
 	}
-	for i, want := range []int32{0, 1, 1, 2} {
+	for i, want := range []uint16{0, 1, 1, 2} {
 		p, ok := s.Pop(0)
 		if !ok || p.Index != want {
 			t.Fatalf("departure %d is packet %d, %v; want %d", i, p.Index, ok, want)

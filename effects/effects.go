@@ -13,6 +13,12 @@ import (
 	"gomahi/scenario"
 )
 
+// Whole says whether a stage does the same to all packets of a frame: see shell.Stage.
+func Whole(s Stage) bool {
+	w, ok := s.(interface{ Whole() bool })
+	return ok && w.Whole()
+}
+
 // An Observer is told what a stage does to packets. It must not keep p, and must be quick: it is called on the packet
 // path.
 type Observer interface {

@@ -27,22 +27,6 @@ func plain(number, size int) []byte {
 	return b
 }
 
-// segmented is a frame of TCP over IPv4 that stands for n wire packets of 1,000 bytes of payload.
-func segmented(n int) []byte {
-	const payload, headers = 1000, 40
-	b := make([]byte, packet.VnetLen+headers+n*payload)
-	b[0], b[1] = 1, 1 // VIRTIO_NET_HDR_F_NEEDS_CSUM, VIRTIO_NET_HDR_GSO_TCPV4
-	binary.LittleEndian.PutUint16(b[2:], headers)
-	binary.LittleEndian.PutUint16(b[4:], payload)
-	binary.LittleEndian.PutUint16(b[6:], 20)
-	binary.LittleEndian.PutUint16(b[8:], 16)
-	ip := b[packet.VnetLen:]
-	ip[0], ip[8], ip[9] = 0x45, 64, 6
-	binary.BigEndian.PutUint16(ip[2:], uint16(len(ip)))
-	ip[20+12] = 0x50
-	return b
-}
-
 // one is the only packet of a new frame.
 func one(pool *packet.Pool, number int, now time.Duration) packet.Packet {
 	return tuntest.Frame(pool, plain(number, 100)).Packet(0, now)
@@ -331,7 +315,7 @@ func TestFramesReturn(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			var pool packet.Pool
-			f := tuntest.Frame(&pool, segmented(5))
+			f := tuntest.Frame(&pool, tuntest.Segmented(5))
 			if f.Len() != 5 {
 				t.Fatalf("the frame stands for %d packets", f.Len())
 			}

@@ -65,20 +65,35 @@ type Frame struct {
 	marks  int
 }
 
-// A Packet is one wire packet of a frame.
+// A Packet is one wire packet of a frame, or several that follow each other in it and fare alike.
 type Packet struct {
 	Frame   *Frame
-	Index   int32         // its place within the frame, from 0
-	Size    int32         // length of the IP packet, in bytes
+	Index   uint16        // its place within the frame, from 0
+	More    uint16        // how many it stands for beside itself
+	Size    int32         // length of the IP packet, in bytes; of several, of all together
 	Arrival time.Duration // when it came, since the container's start
 	Due     time.Duration // when it was to leave; the stage that lets it go says so
 }
 
 // Release gives up the packet: it was written, or it is dropped.
 func (p Packet) Release() {
-	p.Frame.live--
+	p.Frame.live -= p.Len()
 	if p.Frame.live <= 0 {
 		p.Frame.pool.put(p.Frame)
+	}
+}
+
+// Len is the number of wire packets that it stands for.
+func (p Packet) Len() int { return 1 + int(p.More) }
+
+// Each yields those one by one.
+func (p Packet) Each(yield func(Packet) bool) {
+	for i := range p.Len() {
+		q := p
+		q.Index, q.More, q.Size = p.Index+uint16(i), 0, int32(p.Frame.size(int(p.Index)+i))
+		if !yield(q) {
+			return
+		}
 	}
 }
 
@@ -96,7 +111,12 @@ func (f *Frame) Bytes() int { return f.n - VnetLen }
 
 // Packet describes the wire packet i, read at the given time.
 func (f *Frame) Packet(i int, arrival time.Duration) Packet {
-	return Packet{Frame: f, Index: int32(i), Size: int32(f.size(i)), Arrival: arrival, Due: arrival}
+	return Packet{Frame: f, Index: uint16(i), Size: int32(f.size(i)), Arrival: arrival, Due: arrival}
+}
+
+// Whole describes all wire packets of the frame as one.
+func (f *Frame) Whole(arrival time.Duration) Packet {
+	return Packet{Frame: f, More: uint16(f.segs - 1), Size: int32(f.n - VnetLen + (f.segs-1)*f.hdr), Arrival: arrival, Due: arrival}
 }
 
 func (f *Frame) size(i int) int {

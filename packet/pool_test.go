@@ -132,6 +132,30 @@ func TestPacket(t *testing.T) {
 	}
 }
 
+// All packets of a frame may be described as one, which is all of them and gives up all.
+func TestWhole(t *testing.T) {
+	for name, r := range map[string]recipe{"one": {flags: ack, payload: 100}, "three": {flags: ack, payload: 2500, gso: 1000},
+		"datagrams": {v6: true, udp: true, payload: 60000, gso: 1}} {
+		var pool packet.Pool
+		f := fill(&pool, nil, r.bytes())
+		whole, size, n := f.Whole(7*time.Second), int32(0), 0
+		for p := range whole.Each {
+			if want := f.Packet(n, 7*time.Second); p != want {
+				t.Fatalf("%s: packet %d is %+v, want %+v", name, n, p, want)
+			}
+			n++
+			size += p.Size
+		}
+		if n != f.Len() || whole.Len() != n || whole.Size != size || whole.Due != 7*time.Second {
+			t.Errorf("%s: %d packets of %d bytes are %+v", name, f.Len(), size, whole)
+		}
+		whole.Release()
+		if pool.Get() != f {
+			t.Errorf("%s: not given up", name)
+		}
+	}
+}
+
 type steady struct {
 	name string
 	recipe

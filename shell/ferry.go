@@ -23,6 +23,9 @@ type Stage interface {
 	Next() (time.Duration, bool)
 }
 
+// A Stage that has a method Whole() bool which says true does the same to all packets of a frame, and so is given them as
+// one: see packet.Packet.More.
+//
 // A Stage that has a method Done() bool ends with its link: when that says true and nothing is due any more, so does the
 // container.
 
@@ -69,6 +72,7 @@ type ferry struct {
 	from, to tun.Device
 	stage    Stage
 	ending   interface{ Done() bool } // the stage, if it may end
+	whole    bool                     // it does the same to all packets of a frame
 	realtime func(string)             // warns if that is not allowed; nil if it is not wanted
 	resumed  *atomic.Int64            // when the job was last continued, offset in nanoseconds
 
@@ -96,6 +100,9 @@ func newFerry(from, to tun.Device, stage Stage, clock func() time.Duration, resu
 	}
 	f := &ferry{from: from, to: to, stage: stage, sleeper: s, resumed: resumed,
 		done: make(chan struct{}), over: make(chan struct{})}
+	if w, ok := stage.(interface{ Whole() bool }); ok {
+		f.whole = w.Whole()
+	}
 	s.turn = f.carry
 	if j, ok := to.(tun.Joiner); ok && j.Joins() {
 		f.join = j
@@ -191,6 +198,12 @@ func (f *ferry) takeIn() (more bool, err error) {
 func (f *ferry) push(frame *packet.Frame, now time.Duration) {
 	f.Reads++
 	f.PacketsIn += uint64(frame.Len())
+	if f.whole {
+		p := frame.Whole(now)
+		f.BytesIn += uint64(p.Size)
+		f.stage.Push(now, p)
+		return
+	}
 	for i := range frame.Len() {
 		p := frame.Packet(i, now)
 		f.BytesIn += uint64(p.Size)
@@ -215,9 +228,10 @@ func (f *ferry) putOut() {
 
 // putRun writes a packet with those that follow it in its frame, and returns the next.
 func (f *ferry) putRun(first packet.Packet, now time.Duration) (next packet.Packet, ok bool) {
-	n := 1
-	for next, ok = f.stage.Pop(now); ok && next.Frame == first.Frame && int(next.Index) == int(first.Index)+n && first.Alike(next); n++ {
+	n := first.Len()
+	for next, ok = f.stage.Pop(now); ok && next.Frame == first.Frame && int(next.Index) == int(first.Index)+n && first.Alike(next); {
 		f.account(next, now)
+		n += next.Len()
 		next, ok = f.stage.Pop(now)
 	}
 	f.write(first, n)
@@ -251,20 +265,19 @@ func (f *ferry) write(first packet.Packet, n int) {
 	if err := f.to.Write(first.Frame, int(first.Index), int(first.Index)+n); err != nil {
 		f.Refused += uint64(n)
 	}
-	for range n {
-		first.Release()
-	}
+	first.More = uint16(n - 1)
+	first.Release()
 }
 
 // account counts a packet that leaves now. Of one frame most have the same times, and these enter the histograms once.
 func (f *ferry) account(p packet.Packet, now time.Duration) {
-	f.PacketsOut++
+	f.PacketsOut += uint64(p.Len())
 	f.BytesOut += uint64(p.Size)
 	if p.Due != f.alike.Due || p.Arrival != f.alike.Arrival {
 		f.settleAlike(now)
 		f.alike.Due, f.alike.Arrival = p.Due, p.Arrival
 	}
-	f.n++
+	f.n += p.Len()
 }
 
 func (f *ferry) settleAlike(now time.Duration) {

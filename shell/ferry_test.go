@@ -61,26 +61,6 @@ func (s *script) Next() (time.Duration, bool) {
 	return s.queue[s.head].Due, true
 }
 
-// segmented is a frame, virtio header included, of TCP over IPv4 that stands for n wire packets of 1,000 bytes of
-// payload; every byte of it says which.
-func segmented(n int) []byte {
-	const payload, headers = 1000, 40
-	b := make([]byte, packet.VnetLen+headers+n*payload)
-	b[0], b[1] = 1, 1 // VIRTIO_NET_HDR_F_NEEDS_CSUM, VIRTIO_NET_HDR_GSO_TCPV4
-	binary.LittleEndian.PutUint16(b[2:], headers)
-	binary.LittleEndian.PutUint16(b[4:], payload)
-	binary.LittleEndian.PutUint16(b[6:], 20)
-	binary.LittleEndian.PutUint16(b[8:], 16)
-	ip := b[packet.VnetLen:]
-	ip[0], ip[8], ip[9] = 0x45, 64, 6
-	binary.BigEndian.PutUint16(ip[2:], uint16(len(ip)))
-	ip[20+12] = 0x50
-	for i := range n * payload {
-		ip[headers+i] = byte('a' + i/payload)
-	}
-	return b
-}
-
 // plain is a frame of one wire packet of 100 bytes, all of its payload the given one.
 func plain(letter byte) []byte {
 	b := make([]byte, packet.VnetLen+100)
@@ -122,8 +102,13 @@ type bench struct {
 
 func newBench(t *testing.T, delays ...time.Duration) *bench {
 	t.Helper()
+	return newBenchOf(t, &script{delays: delays})
+}
+
+func newBenchOf(t *testing.T, stage Stage) *bench {
+	t.Helper()
 	b := &bench{from: tuntest.New(), to: tuntest.New()}
-	f, err := newFerry(b.from, b.to, &script{delays: delays}, func() time.Duration { return b.now }, &b.resumed)
+	f, err := newFerry(b.from, b.to, stage, func() time.Duration { return b.now }, &b.resumed)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,31 +132,31 @@ func TestRuns(t *testing.T) {
 		delays []time.Duration
 		out    []at
 	}{
-		{"a whole frame goes as it came", [][]byte{segmented(4)}, []time.Duration{0},
+		{"a whole frame goes as it came", [][]byte{tuntest.Segmented(4)}, []time.Duration{0},
 			[]at{{0, []string{"type 1 size 1000 seq 0 abcd"}}}},
-		{"nothing leaves early", [][]byte{segmented(4)}, []time.Duration{5 * ms},
+		{"nothing leaves early", [][]byte{tuntest.Segmented(4)}, []time.Duration{5 * ms},
 			[]at{{0, nil}, {5*ms - 1, nil}, {5 * ms, []string{"type 1 size 1000 seq 0 abcd"}}, {time.Second, nil}}},
-		{"what is due together leaves together", [][]byte{segmented(4)}, []time.Duration{0, 0, 20 * ms, 20 * ms},
+		{"what is due together leaves together", [][]byte{tuntest.Segmented(4)}, []time.Duration{0, 0, 20 * ms, 20 * ms},
 			[]at{{0, []string{"type 1 size 1000 seq 0 ab"}}, {20*ms - 1, nil}, {20 * ms, []string{"type 1 size 1000 seq 2000 cd"}}}},
-		{"one after the other", [][]byte{segmented(3)}, []time.Duration{1, 2, 3},
+		{"one after the other", [][]byte{tuntest.Segmented(3)}, []time.Duration{1, 2, 3},
 			[]at{{0, nil}, {1, []string{"type 0 size 0 seq 0 a"}}, {2, []string{"type 0 size 0 seq 1000 b"}},
 				{3, []string{"type 0 size 0 seq 2000 c"}}}},
-		{"late ones are due together", [][]byte{segmented(3)}, []time.Duration{1, 2, 3},
+		{"late ones are due together", [][]byte{tuntest.Segmented(3)}, []time.Duration{1, 2, 3},
 			[]at{{0, nil}, {2, []string{"type 1 size 1000 seq 0 ab"}}, {9, []string{"type 0 size 0 seq 2000 c"}}}},
-		{"a gap", [][]byte{segmented(5)}, []time.Duration{0, 0, lost, 0, 0},
+		{"a gap", [][]byte{tuntest.Segmented(5)}, []time.Duration{0, 0, lost, 0, 0},
 			[]at{{0, []string{"type 1 size 1000 seq 0 ab", "type 1 size 1000 seq 3000 de"}}}},
-		{"the first is lost", [][]byte{segmented(3)}, []time.Duration{lost, 0},
+		{"the first is lost", [][]byte{tuntest.Segmented(3)}, []time.Duration{lost, 0},
 			[]at{{0, []string{"type 1 size 1000 seq 1000 bc"}}}},
-		{"the last is lost", [][]byte{segmented(3)}, []time.Duration{0, 0, lost},
+		{"the last is lost", [][]byte{tuntest.Segmented(3)}, []time.Duration{0, 0, lost},
 			[]at{{0, []string{"type 1 size 1000 seq 0 ab"}}}},
-		{"every other is lost", [][]byte{segmented(5)}, []time.Duration{lost, 0, lost, 0, lost},
+		{"every other is lost", [][]byte{tuntest.Segmented(5)}, []time.Duration{lost, 0, lost, 0, lost},
 			[]at{{0, []string{"type 0 size 0 seq 1000 b", "type 0 size 0 seq 3000 d"}}}},
-		{"all are lost", [][]byte{segmented(5)}, []time.Duration{lost}, []at{{0, nil}, {time.Hour, nil}}},
-		{"two frames are never one run", [][]byte{segmented(2), segmented(2)}, []time.Duration{0},
+		{"all are lost", [][]byte{tuntest.Segmented(5)}, []time.Duration{lost}, []at{{0, nil}, {time.Hour, nil}}},
+		{"two frames are never one run", [][]byte{tuntest.Segmented(2), tuntest.Segmented(2)}, []time.Duration{0},
 			[]at{{0, []string{"type 1 size 1000 seq 0 ab", "type 1 size 1000 seq 0 ab"}}}},
 		{"single packets", [][]byte{plain('x'), plain('y'), plain('z')}, []time.Duration{1, lost, 1},
 			[]at{{0, nil}, {1, []string{"x", "z"}}}},
-		{"mixed", [][]byte{plain('x'), segmented(3), plain('y')}, []time.Duration{0, 0, lost, 0, 7},
+		{"mixed", [][]byte{plain('x'), tuntest.Segmented(3), plain('y')}, []time.Duration{0, 0, lost, 0, 7},
 			[]at{{0, []string{"x", "type 0 size 0 seq 0 a", "type 0 size 0 seq 2000 c"}}, {7, []string{"y"}}}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -196,11 +181,11 @@ func TestRuns(t *testing.T) {
 // Runs are byte for byte what packet.Frame makes of them.
 func TestRunsAreFramesOwn(t *testing.T) {
 	b := newBench(t, 0, 0, lost, 0, 0)
-	b.from.Deliver(segmented(5))
+	b.from.Deliver(tuntest.Segmented(5))
 	b.takeIn()
 	b.putOut()
 	var pool packet.Pool
-	f := tuntest.Frame(&pool, segmented(5))
+	f := tuntest.Frame(&pool, tuntest.Segmented(5))
 	if d := cmp.Diff([][]byte{tuntest.Run(f, 0, 2), tuntest.Run(f, 3, 5)}, b.to.Written()); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
@@ -208,7 +193,7 @@ func TestRunsAreFramesOwn(t *testing.T) {
 
 func TestTraffic(t *testing.T) {
 	b := newBench(t, 0, 0, lost, 0, 0, ms)
-	b.from.Deliver(segmented(5))
+	b.from.Deliver(tuntest.Segmented(5))
 	b.from.Deliver(plain('x'))
 	b.takeIn()
 	b.putOut()
@@ -233,6 +218,55 @@ func TestTraffic(t *testing.T) {
 	}
 }
 
+// whole is a script that does the same to all packets of a frame.
+type whole struct{ script }
+
+func (*whole) Whole() bool { return true }
+
+// A stage that treats all packets of a frame alike gets them as one, and all of them count.
+func TestWhole(t *testing.T) {
+	stage := &whole{script{delays: []time.Duration{ms, 2 * ms}}}
+	b := newBenchOf(t, stage)
+	b.from.Deliver(tuntest.Segmented(5))
+	b.from.Deliver(plain('x'))
+	b.takeIn()
+	if n := len(stage.queue); n != 2 {
+		t.Errorf("%d pushes", n)
+	}
+	b.now = ms
+	b.putOut()
+	b.now = 2 * ms
+	b.putOut()
+	if d := cmp.Diff([]string{"type 1 size 1000 seq 0 abcde", "x"}, runs(b.to.Written())); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+	want := Traffic{PacketsIn: 6, BytesIn: 5*1040 + 100, PacketsOut: 6, BytesOut: 5*1040 + 100, Reads: 2, Writes: 2}
+	if d := cmp.Diff(want, b.Traffic, cmpopts.IgnoreUnexported(Lateness{}), cmpopts.IgnoreTypes(Histogram{})); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+	if n := b.Delay.Count(); n != 6 {
+		t.Errorf("%d delays", n)
+	}
+}
+
+// Of one frame, several that stand for more than one packet leave in one run too.
+func TestWholeNeighbours(t *testing.T) {
+	stage := &whole{script{delays: []time.Duration{0}}}
+	b := newBenchOf(t, stage)
+	b.from.Deliver(tuntest.Segmented(5))
+	b.takeIn()
+	one, rest := stage.queue[0], stage.queue[0]
+	one.More, one.Size, rest.Index, rest.More, rest.Size = 1, 2*1040, 2, 2, 3*1040
+	stage.queue = []packet.Packet{one, rest}
+	b.putOut()
+	if d := cmp.Diff([]string{"type 1 size 1000 seq 0 abcde"}, runs(b.to.Written())); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+	if b.PacketsOut != 5 || b.BytesOut != 5*1040 || b.Writes != 1 {
+		t.Errorf("%+v", b.Traffic)
+	}
+}
+
 // What is read may have waited since the device was last seen empty.
 func TestUnseen(t *testing.T) {
 	b := newBench(t, 0)
@@ -248,7 +282,7 @@ func TestUnseen(t *testing.T) {
 		b.putOut()
 	}
 	turn(ms) // nothing is there
-	turn(3*ms, segmented(4))
+	turn(3*ms, tuntest.Segmented(4))
 	turn(4 * ms)
 	turn(4*ms+100, plain('x'))
 	n, most, least := b.Unseen.Count(), b.Unseen.Quantile(1), b.Unseen.Quantile(0)
@@ -396,7 +430,7 @@ func TestRefused(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			b := newBench(t, row.delays...)
 			b.to.Fail(unix.EIO)
-			b.from.Deliver(segmented(5))
+			b.from.Deliver(tuntest.Segmented(5))
 			b.takeIn()
 			b.putOut()
 			if b.Refused != row.want || b.PacketsOut != row.want {
@@ -418,7 +452,7 @@ func TestRefused(t *testing.T) {
 func TestBatch(t *testing.T) {
 	b := newBench(t, 0)
 	for range batch + 1 {
-		b.from.Deliver(segmented(20))
+		b.from.Deliver(tuntest.Segmented(20))
 	}
 	for _, row := range []struct {
 		more  bool
@@ -490,7 +524,7 @@ func (d *loop) Write(f *packet.Frame, i, j int) error {
 
 // turning makes a ferry, without a kernel, of which each turn carries a batch of frames of 40 packets.
 func turning(t testing.TB) (turn func()) {
-	from, to := &loop{Device: tuntest.New(), frame: segmented(40)}, &loop{}
+	from, to := &loop{Device: tuntest.New(), frame: tuntest.Segmented(40)}, &loop{}
 	now := time.Duration(0)
 	var resumed atomic.Int64
 	s := &alternate{}
@@ -690,7 +724,7 @@ func TestDrain(t *testing.T) {
 	})
 	t.Run("with packets that are lost", func(t *testing.T) {
 		v := sail(t, usual, lost)
-		v.from.Deliver(segmented(5))
+		v.from.Deliver(tuntest.Segmented(5))
 		soon(t, "drain", v.drain())
 		v.end()
 		if v.PacketsIn != 5 || v.PacketsOut != 0 {

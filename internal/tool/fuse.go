@@ -101,7 +101,7 @@ type passage struct {
 }
 
 func (s *passage) Push(now time.Duration, p packet.Packet) {
-	s.traffic.PacketsIn++
+	s.traffic.PacketsIn += uint64(p.Len())
 	s.traffic.BytesIn += uint64(p.Size)
 	p.Arrival = now
 	s.Stage.Push(now, p)
@@ -110,15 +110,18 @@ func (s *passage) Push(now time.Duration, p packet.Packet) {
 func (s *passage) Pop(now time.Duration) (packet.Packet, bool) {
 	p, ok := s.Stage.Pop(now)
 	if ok {
-		s.traffic.PacketsOut++
+		s.traffic.PacketsOut += uint64(p.Len())
 		s.traffic.BytesOut += uint64(p.Size)
 		if !s.last {
 			now = p.Due
 		}
-		s.traffic.Delay.Add(now-p.Arrival, 1)
+		s.traffic.Delay.Add(now-p.Arrival, p.Len())
 	}
 	return p, ok
 }
+
+// Whole is the stage's.
+func (s *passage) Whole() bool { return effects.Whole(s.Stage) }
 
 // Done is that of a stage that ends.
 func (s *passage) Done() bool {

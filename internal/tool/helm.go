@@ -103,14 +103,16 @@ func (h *helm) Push(now time.Duration, p packet.Packet) {
 	if h.more || h.wish.Load() != nil {
 		h.advance(now)
 	}
-	h.in.Packets++
+	h.in.Packets += uint64(p.Len())
 	h.in.Bytes += uint64(p.Size)
 	if h.counter != nil {
 		h.counter.Arrive(now, p)
 	}
 	if h.down {
-		h.drops.Drop(now, p, "link down")
-		p.Release()
+		for q := range p.Each {
+			h.drops.Drop(now, q, "link down")
+			q.Release()
+		}
 		return
 	}
 	h.Stage.Push(now, p)
@@ -122,7 +124,7 @@ func (h *helm) Pop(now time.Duration) (p packet.Packet, ok bool) {
 		h.advance(now)
 	}
 	if p, ok = h.Stage.Pop(now); ok {
-		h.out.Packets++
+		h.out.Packets += uint64(p.Len())
 		h.out.Bytes += uint64(p.Size)
 		if h.counter != nil {
 			h.counter.Depart(p.Due, p, -1)
@@ -130,6 +132,9 @@ func (h *helm) Pop(now time.Duration) (p packet.Packet, ok bool) {
 	}
 	return p, ok
 }
+
+// Whole is the stage's.
+func (h *helm) Whole() bool { return effects.Whole(h.Stage) }
 
 // Done is the stage's.
 func (h *helm) Done() bool {

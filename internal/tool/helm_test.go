@@ -16,6 +16,7 @@ import (
 	"gomahi/packet"
 	"gomahi/scenario"
 	"gomahi/shell"
+	"gomahi/tun/tuntest"
 )
 
 // carry is what carries a packet of 1000 bytes through a stage each 10 us.
@@ -54,6 +55,66 @@ func TestHelmAllocations(t *testing.T) {
 	h.look(time.Second, &v)
 	if held := v.in.Packets - v.out.Packets; v.in.Packets < 1000 || held != 10 || v.in.Bytes != 1000*v.in.Packets {
 		t.Errorf("%+v", v)
+	}
+}
+
+// Packets of a frame that come as one count as many, and are dropped one by one.
+func TestHelmWhole(t *testing.T) {
+	h := helmed()
+	var pool packet.Pool
+	push := func() (f *packet.Frame) {
+		f = tuntest.Frame(&pool, tuntest.Segmented(3))
+		h.Push(0, f.Whole(0))
+		return f
+	}
+	f := push()
+	if p, ok := h.Pop(time.Second); !ok || p.Frame != f || p.Len() != 3 {
+		t.Errorf("%+v, %v", p, ok)
+	} else {
+		p.Release()
+	}
+	h.change(scenario.Change{State: scenario.State{Down: true}})
+	f = push()
+	if pool.Get() != f {
+		t.Error("not given up")
+	}
+	var v view
+	h.look(time.Second, &v)
+	if got, want := fmt.Sprint(v.in, v.out, v.drops), "{6 6240} {3 3120} [{link down 3 3120}]"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	if !h.Whole() || newHelm(effects.NewLoss(0, nil, nil), new(measures), new(tally)).Whole() {
+		t.Error("a delay is whole, and a loss is not")
+	}
+}
+
+// So do those that pass several stages of a process, if all of these are whole.
+func TestFusedWhole(t *testing.T) {
+	delay := func() shell.Stage { return effects.NewDelay(time.Millisecond) }
+	var pool packet.Pool
+	for _, row := range []struct {
+		inner shell.Stage
+		whole bool
+	}{{delay(), true}, {effects.NewLoss(0, nil, nil), false}} {
+		levels := []*level{{link: &Link{Uplink: delay(), Downlink: delay()}}, {link: &Link{Uplink: row.inner, Downlink: row.inner}}}
+		up, down := stages(levels)
+		for _, s := range []shell.Stage{up, down} {
+			if got := effects.Whole(s); got != row.whole {
+				t.Errorf("%T and a delay: %v", row.inner, got)
+			}
+		}
+		if !row.whole {
+			continue
+		}
+		up.Push(0, tuntest.Frame(&pool, tuntest.Segmented(3)).Whole(0))
+		if p, ok := up.Pop(2 * time.Millisecond); !ok || p.Len() != 3 {
+			t.Errorf("%+v, %v", p, ok)
+		}
+		for i, v := range levels {
+			if c := &v.uplink.traffic; c.PacketsIn != 3 || c.PacketsOut != 3 || c.BytesOut != 3120 || c.Delay.Count() != 3 {
+				t.Errorf("level %d: %+v", i, c)
+			}
+		}
 	}
 }
 

@@ -2,6 +2,7 @@
 package tuntest
 
 import (
+	"encoding/binary"
 	"slices"
 	"sync"
 
@@ -105,6 +106,26 @@ func Frame(pool *packet.Pool, data []byte) *packet.Frame {
 	}
 	f.Filled(n)
 	return f
+}
+
+// Segmented is a frame, virtio header included, of TCP over IPv4 that stands for n wire packets of 1,000 bytes of payload;
+// every byte of it says which, from "a" on.
+func Segmented(n int) []byte {
+	const payload, headers = 1000, 40
+	b := make([]byte, packet.VnetLen+headers+n*payload)
+	b[packet.VnetFlags], b[packet.VnetGSOType] = packet.VnetNeedsCsum, packet.GSOTCPv4
+	binary.LittleEndian.PutUint16(b[packet.VnetHdrLen:], headers)
+	binary.LittleEndian.PutUint16(b[packet.VnetGSOSize:], payload)
+	binary.LittleEndian.PutUint16(b[packet.VnetCsumStart:], 20)
+	binary.LittleEndian.PutUint16(b[packet.VnetCsumOffset:], 16)
+	ip := b[packet.VnetLen:]
+	ip[0], ip[8], ip[9] = 0x45, 64, 6
+	binary.BigEndian.PutUint16(ip[2:], uint16(len(ip)))
+	ip[20+12] = 0x50
+	for i := range n * payload {
+		ip[headers+i] = byte('a' + i/payload)
+	}
+	return b
 }
 
 // Run returns the bytes of the run of packets i to j-1 of a frame, virtio header included.
