@@ -25,11 +25,12 @@ type figure struct {
 	Values []float64 `json:"values"` // in the order of measuring
 	Wanted string    `json:"wanted,omitempty"`
 	Met    *bool     `json:"met,omitempty"`
+	Note   string    `json:"note,omitempty"`
 }
 
 // figures are those of a run, in order.
 type figures struct {
-	Machine string    `json:"machine"` // CPU count and model, kernel
+	Machine string    `json:"machine"` // CPU count and model, kernel, congestion control
 	All     []*figure `json:"figures"`
 }
 
@@ -44,7 +45,13 @@ func newFigures() *figures {
 		}
 	}
 	release, _ := os.ReadFile("/proc/sys/kernel/osrelease")
-	return &figures{Machine: fmt.Sprintf("%d CPUs, %s, Linux %s", runtime.NumCPU(), model, strings.TrimSpace(string(release)))}
+	return &figures{Machine: fmt.Sprintf("%d CPUs, %s, Linux %s, TCP with %s", runtime.NumCPU(), model, strings.TrimSpace(string(release)), congestion())}
+}
+
+// congestion is what TCP has on this machine where nothing is said.
+func congestion() string {
+	b, _ := os.ReadFile("/proc/sys/net/ipv4/tcp_congestion_control")
+	return strings.TrimSpace(string(b))
 }
 
 // add adds a value to a figure, which is new at its first.
@@ -81,17 +88,24 @@ func (f *figures) judge(name, wanted string, met bool) {
 	}
 }
 
+// note says something of a figure beside what is wanted of it.
+func (f *figures) note(name, text string) {
+	if one := f.of(name); one != nil {
+		one.Note = text
+	}
+}
+
 // table prints them with their least, median and most.
 func (f *figures) table() {
 	t := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "\n%s\n\nwhat\tleast\tmedian\tmost\tunit\twanted\t\n", f.Machine)
+	fmt.Fprintf(t, "\n%s\n\nwhat\tleast\tmedian\tmost\tunit\twanted\t\t\n", f.Machine)
 	for _, one := range f.All {
 		verdict := ""
 		if one.Met != nil {
 			verdict = map[bool]string{true: "ok", false: "MISSED"}[*one.Met]
 		}
-		fmt.Fprintf(t, "%s\t%.4g\t%.4g\t%.4g\t%s\t%s\t%s\n", one.Name, slices.Min(one.Values), median(one.Values), slices.Max(one.Values),
-			one.Unit, one.Wanted, verdict)
+		fmt.Fprintf(t, "%s\t%.4g\t%.4g\t%.4g\t%s\t%s\t%s\t%s\n", one.Name, slices.Min(one.Values), median(one.Values), slices.Max(one.Values),
+			one.Unit, one.Wanted, verdict, one.Note)
 	}
 	t.Flush()
 }
