@@ -78,6 +78,9 @@ func TestHelmWhole(t *testing.T) {
 	if pool.Get() != f {
 		t.Error("not given up")
 	}
+	if p, ok := h.Pop(time.Hour); ok {
+		t.Errorf("%+v has passed a link that is down", p)
+	}
 	var v view
 	h.look(time.Second, &v)
 	if got, want := fmt.Sprint(v.in, v.out, v.drops), "{6 6240} {3 3120} [{link down 3 3120}]"; got != want {

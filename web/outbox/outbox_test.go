@@ -112,3 +112,41 @@ func TestOutboxFull(t *testing.T) {
 		t.Error("it waits for ever")
 	}
 }
+
+// What is written while a large write is going by itself leaves after it, though nothing else is written.
+func TestOutboxBehind(t *testing.T) {
+	o, far := pair(t)
+	const large = 16 << 20 // more than the kernel takes at once
+	go o.Write(make([]byte, large))
+	for busy := false; !busy; time.Sleep(time.Millisecond) {
+		o.mu.Lock()
+		busy = o.busy
+		o.mu.Unlock()
+	}
+	if n, err := o.Write([]byte("end")); n != 3 || err != nil {
+		t.Fatal(n, err)
+	}
+	far.SetReadDeadline(time.Now().Add(5 * time.Second))
+	b := make([]byte, large+3)
+	if n, err := io.ReadFull(far, b); err != nil || string(b[large:]) != "end" {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+}
+
+// Closing one that has yet to write ends reading at once.
+func TestOutboxCloseReads(t *testing.T) {
+	o, _ := pair(t)
+	go o.Write(make([]byte, 16<<20)) // which nobody reads
+	read := make(chan error)
+	go func() {
+		_, err := o.Read(make([]byte, 1))
+		read <- err
+	}()
+	time.Sleep(50 * time.Millisecond)
+	o.Close()
+	select {
+	case <-read:
+	case <-time.After(5 * time.Second):
+		t.Error("it reads for ever")
+	}
+}

@@ -63,12 +63,14 @@ func site() []*web.Exchange {
 		said[i] = exchange("192.0.2.1:80", "http://a.test/said", "HTTP/1.1", "", what)
 		said[i].Request.First, said[i].Request.Body = "POST /said HTTP/1.1", web.Bytes([]byte(what))
 	}
+	upgraded := exchange("192.0.2.1:80", "http://a.test/upgraded", "HTTP/1.1", "Connection: Upgrade\nUpgrade: websocket\nKeep-Alive: timeout=5\nKind: chat", "")
+	upgraded.Response.First = "HTTP/1.1 101 Switching Protocols"
 	edited := exchange("192.0.2.1:80", "http://a.test/edited", "HTTP/1.1", "Content-Length: 99", "abc")
 	return []*web.Exchange{
 		exchange("192.0.2.1:80", "http://a.test/", "HTTP/1.1", "Content-Length: 5\nServer: one\nDate: "+recorded+
 			"\nExpires: Tue, 14 Nov 2023 23:13:20 GMT\nLast-Modified: Mon, 13 Nov 2023 22:13:20 GMT\n"+
 			"Set-Cookie: id=1; Expires=Wed, 15 Nov 2023 22:13:20 GMT; Path=/\nSet-Cookie: gone=; expires=Thu, 01 Jan 1970 00:00:00 GMT", "hello"),
-		chunked, cut, slow, away, failed, edited, both, head, said[0], said[1],
+		chunked, cut, slow, away, failed, upgraded, edited, both, head, said[0], said[1],
 		exchange("192.0.2.2:443", "https://two.test/", "HTTP/2.0", "Content-Length: 1000000\nAlt-Svc: h3=\":443\"; ma=60, h2=\":443\"", big),
 		exchange("[2001:db8::1]:443", "https://one.test/", "HTTP/1.1", "Content-Length: 3", "one"),
 		exchange("192.0.2.2:443", "https://one.test/", "HTTP/1.1", "Content-Length: 3", "one"),
@@ -242,6 +244,10 @@ func TestResponses(t *testing.T) {
 			t.Errorf("%s for %s", b, what)
 		}
 	}
+	r, body = get(t, c, "http://a.test/upgraded") // what followed is not recorded
+	if h := r.Header; r.StatusCode != 501 || body != "" || h["Upgrade"] != nil || h["Keep-Alive"] != nil || h.Get("Kind") != "chat" {
+		t.Error(r.StatusCode, body, h)
+	}
 	if r, body = get(t, c, "http://a.test/edited"); r.ContentLength != 3 || body != "abc" {
 		t.Error(r.ContentLength, body)
 	}
@@ -275,6 +281,7 @@ func TestTogether(t *testing.T) {
 
 func TestDates(t *testing.T) {
 	w := serve(t, &Handler{})
+	w.handler.Start = time.Now().Add(-time.Hour)
 	get(t, w.client(t, "192.0.2.1:80"), "http://a.test/")
 	r, _ := get(t, w.client(t, "192.0.2.1:80"), "http://a.test/")
 	date := func(s string) time.Time {
@@ -291,7 +298,7 @@ func TestDates(t *testing.T) {
 	if d := date(r.Header.Get("Expires")).Sub(now); d != time.Hour {
 		t.Error(d)
 	}
-	if d := now.Sub(date(r.Header.Get("Last-Modified"))); d < 24*time.Hour || d > 24*time.Hour+10*time.Second {
+	if d := now.Sub(date(r.Header.Get("Last-Modified"))); d < 25*time.Hour || d > 25*time.Hour+10*time.Second {
 		t.Error(d)
 	}
 	cookies := r.Cookies()
