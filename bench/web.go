@@ -27,6 +27,7 @@ func (b *bench) web(rounds int, row func(what, figure, wanted string, ok bool)) 
 	if _, err := b.host("mount", "--bind", in("resolv.conf"), "/etc/resolv.conf"); err != nil {
 		return err
 	}
+	defer b.host("umount", "/etc/resolv.conf")
 	sites := exec.Command("probe", "enter", "server", b.pid, b.tid, "probe", "websites", in("ca.pem"))
 	sites.Stderr = os.Stderr
 	if err := sites.Start(); err != nil {
