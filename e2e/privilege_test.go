@@ -29,8 +29,8 @@ func TestMissingPrivilege(t *testing.T) {
 func TestClosedDevice(t *testing.T) {
 	l := newLab(t)
 	for _, c := range []struct{ do, says, mend string }{
-		{"chmod 600 /dev/net/tun", "/dev/net/tun is not open to you (mode 0600, owner root)", "chmod 0666 /dev/net/tun"},
-		{"umount /dev/net && mount -t tmpfs none /dev/net", "there is no /dev/net/tun", "tun"},
+		{"mount -t tmpfs none /dev/net && mknod -m 600 /dev/net/tun c 10 200", "/dev/net/tun is not open to you (mode 0600, owner root)", "chmod 0666 /dev/net/tun"},
+		{"mount -t tmpfs none /dev/net", "there is no /dev/net/tun", "tun"},
 	} {
 		if out, err := l.host("sh", "-c", c.do).CombinedOutput(); err != nil {
 			testutil.Skip(t, fmt.Sprintf("in a user namespace the device is not ours: %s", out))
