@@ -53,13 +53,27 @@ func keep() (status int) {
 		return 2
 	}
 	tty := os.NewFile(guarded, "terminal")
-	crash, _ := io.ReadAll(io.LimitReader(os.Stdin, 1<<20))
+	crash := make([]byte, 1<<20)
+	n, _ := os.Stdin.Read(crash) // from the start of a crash: once it is over, a shell takes what it finds for the usual state
+	if now, err := unix.IoctlGetTermios(int(tty.Fd()), unix.TCGETS); err == nil && now.Lflag&unix.ISIG == 0 {
+		unix.IoctlSetTermios(int(tty.Fd()), unix.TCSETS, &t) // else a shell that was quicker has set what it needs
+	}
+	rest, _ := io.ReadFull(os.Stdin, crash[n:])
 	io.Copy(io.Discard, os.Stdin)
-	io.WriteString(tty, restoring)
-	unix.IoctlSetTermios(int(tty.Fd()), unix.TCSETS, &t)
-	show(tty, replay(os.NewFile(taped, "tape")))
-	os.Stderr.Write(crash)
+	io.WriteString(tty, restoring) // not before: what Go says of its crash it says to the terminal as well
+	io.WriteString(tty, above(replay(os.NewFile(taped, "tape"))))
+	os.Stderr.Write(crash[:n+rest])
 	return 0
+}
+
+// above prints lines above that of the cursor, and leaves it where it was in its own: the shell may have prompted by now.
+func above(lines []string) string {
+	n := len(lines)
+	if n == 0 {
+		return ""
+	}
+	down, up := strings.Repeat("\x1bD", n), fmt.Sprintf("\x1b[%dA", n) // what ESC D scrolls off is kept by the terminal
+	return down + up + "\x1b7\r" + fmt.Sprintf("\x1b[%dL", n) + strings.Join(lines, "\x1b[m\r\n") + "\x1b[m\x1b8" + down
 }
 
 // show prints a screen's lines.

@@ -300,6 +300,29 @@ func TestGuard(t *testing.T) {
 	}
 }
 
+// What the guard prints does not mix with what a shell that was quicker has printed, and leaves its cursor alone.
+func TestAbove(t *testing.T) {
+	for _, row := range []struct {
+		lines  []string
+		screen string
+		want   string
+	}{
+		{nil, "Killed\r\n$ ", "Killed\n$ X\n\n"},
+		{[]string{"a", "last"}, "", "a\nlast\nX\n"},
+		{[]string{"last words"}, "$ gm-meter\r\n", "$ gm-meter\nlast words\nX\n"},
+		{[]string{"last words"}, "Killed\r\n$ ", "Killed\nlast words\n$ X\n"},
+		{[]string{"last words"}, "$ gm-meter\r\nKilled\r\n\n$ typed", "Killed\n\nlast words\n$ typedX"},
+		{[]string{"a", "a line of twenty one", "last"}, "1\r\n2\r\n3\r\n$ ", "a\na line of twenty one\nlast\n$ X"},
+		{[]string{"a", "b", "c", "last"}, "1\r\n2\r\n3\r\n", "b\nc\nlast\nX"},
+	} {
+		p := newPane(20, 4, io.Discard)
+		p.Write([]byte(row.screen + above(row.lines) + "X"))
+		if got := p.emulator.String(); got != row.want {
+			t.Errorf("%q after %q shows %q, want %q", row.lines, row.screen, got, row.want)
+		}
+	}
+}
+
 // In between the terminal is as before, and afterwards ours again.
 func TestSuspend(t *testing.T) {
 	y, before := startDrawing(t, "suspend")
