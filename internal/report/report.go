@@ -105,8 +105,11 @@ func (r *Report) Judge(tolerance time.Duration) {
 			v.Why = append(v.Why, fmt.Sprintf("%s: the kernel dropped %s frames that it had for us before they were read", d.name, comma(d.Unread)))
 		}
 		if d.Lateness.P99 > v.Tolerance {
-			v.Why = append(v.Why, fmt.Sprintf("%s: %s of %s packets left more than 1 ms late (99 %%: %.3f ms)", d.name,
-				comma(d.Late), comma(d.Out.Packets), d.Lateness.P99))
+			why := fmt.Sprintf("%s of %s packets left more than 1 ms late (99 %%: %.3f ms)", comma(d.Late), comma(d.Out.Packets), d.Lateness.P99)
+			if tolerance != time.Millisecond { // d.Late counts what is not the question
+				why = fmt.Sprintf("1 %% of %s packets left %.3f ms late or more", comma(d.Out.Packets), d.Lateness.P99)
+			}
+			v.Why = append(v.Why, d.name+": "+why)
 		}
 	}
 	v.Good = v.Why == nil

@@ -23,6 +23,9 @@ func TestJudge(t *testing.T) {
 		{"just in time", late(1), late(0.5), time.Millisecond, nil},
 		{"late", late(0.9), late(1.001), time.Millisecond, []string{"downlink: 312 of 41,000 packets left more than 1 ms late (99 %: 1.001 ms)"}},
 		{"within a wide tolerance", late(1.9), late(2), 2 * time.Millisecond, nil},
+		{"later than a narrow tolerance", Direction{Lateness: Distribution{P99: 0.051}}, late(0.05), 50 * time.Microsecond,
+			[]string{"uplink: 1 % of 0 packets left 0.051 ms late or more"}},
+		{"later than a wide tolerance", late(2.5), late(2), 2 * time.Millisecond, []string{"uplink: 1 % of 41,000 packets left 2.500 ms late or more"}},
 		{"unread", Direction{Unread: 1234}, Direction{}, time.Millisecond,
 			[]string{"uplink: the kernel dropped 1,234 frames that it had for us before they were read"}},
 		{"both ways", late(3), Direction{Unread: 1, Lateness: Distribution{P99: 2}}, time.Millisecond, []string{
