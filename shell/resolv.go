@@ -73,7 +73,12 @@ func privateNames() (netip.Addr, error) {
 	if err != nil {
 		return netip.Addr{}, err
 	}
-	if err := cover(resolvConf, rewrite(old)); err != nil {
+	err = cover(resolvConf, rewrite(old))
+	if errors.Is(err, unix.ENOENT) { // it could be read
+		err = fmt.Errorf("%w\nhint: the file that is mounted there has been deleted since, and Linux mounts nothing over such; "+
+			"umount %s, or mount a file that exists", err, resolvConf)
+	}
+	if err != nil {
 		return netip.Addr{}, fmt.Errorf("putting our %s over the host's: %w", resolvConf, err)
 	}
 	return stubAddress, nil

@@ -38,9 +38,9 @@ func TestRewrite(t *testing.T) {
 }
 
 // putResolvConf gives this process, which has its own mount namespace, a resolv.conf.
-func putResolvConf(t *testing.T, content string) {
+func putResolvConf(t *testing.T, content string) (file string) {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "resolv.conf")
+	file = filepath.Join(t.TempDir(), "resolv.conf")
 	if err := os.WriteFile(file, []byte(content), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -48,6 +48,7 @@ func putResolvConf(t *testing.T, content string) {
 		t.Fatalf("covering %s: %v", resolvConf, err)
 	}
 	t.Cleanup(func() { unix.Unmount(resolvConf, unix.MNT_DETACH) })
+	return file
 }
 
 func TestNameservers(t *testing.T) {
@@ -162,6 +163,17 @@ func TestPrivateNames(t *testing.T) {
 		}
 		if b, err := os.ReadFile("/run/resolv.conf"); string(b) != host {
 			t.Errorf("outside there is %v\n%s", err, b)
+		}
+	})
+	t.Run("with a deleted file", func(t *testing.T) {
+		file := putResolvConf(t, host)
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+		var err error
+		onThread(func() { _, err = privateNames() })
+		if err == nil || !strings.Contains(err.Error(), "\nhint: the file that is mounted there has been deleted") {
+			t.Errorf("it says %v", err)
 		}
 	})
 	t.Run("without a file", func(t *testing.T) {
