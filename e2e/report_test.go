@@ -179,3 +179,78 @@ func TestFuse(t *testing.T) {
 		t.Error(out)
 	}
 }
+
+// What is asked of a link is compared with what it did, whatever else happened to its packets.
+func TestAchieved(t *testing.T) {
+	l := newLab(t)
+	for _, row := range []struct {
+		tool             string
+		what             string
+		asked            float64
+		least, most      float64
+		queueing, losing bool
+	}{
+		{"gm-link 10Mbps 10Mbps --uplink-delay=20", "delay_ms", 20, 20, 22, true, false},
+		{"gm-link 10Mbps 10Mbps --uplink-delay=20 --uplink-loss=20% --seed=1", "delay_ms", 20, 20, 22, true, true},
+		{"gm-link 20Mbps 20Mbps --uplink-loss=20% --uplink-queue=droptail --uplink-queue-args=packets=20 --seed=1", "loss", 0.2, 0.1, 0.3, true, true},
+		{"gm-path scenario", "delay_ms", 15, 15, 17, true, true},
+		{"gm-path scenario", "rate_bits_per_second", 20e6, 19.99e6, 20.01e6, true, true},
+		{"gm-shape both 20Mbps --burst=3000", "rate_bits_per_second", 20e6, 19.99e6, 20.01e6, true, false},
+		{"gm-burst both --loss=25% --burst=2 --seed=1", "loss", 0.25, 0.15, 0.35, false, true},
+		{"gm-losstrace both lost", "loss", 0.5, 0.5, 0.5, false, true},
+	} {
+		t.Run(row.tool+" "+row.what, func(t *testing.T) {
+			dir := temp(t)
+			for name, content := range map[string]string{"scenario": "Time[ms],Delay[ms],Rate[Mbps]\n0,15,20\n", "lost": "01\n"} {
+				if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			file := filepath.Join(dir, "report")
+			args := strings.Fields(row.tool)
+			c := l.run(append(append(args[:1:1], "--report="+file), append(args[1:], "probe", "udp", "-n", "400", "-i", "100us", "-size", "1000",
+				"-wait", "1s", "192.0.2.1")...)...)
+			c.Dir = dir
+			if out, err := c.CombinedOutput(); err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			up := readReport(t, file).Uplink
+			if got := up.Achieved[row.what]; up.Requested[row.what] != row.asked || got < row.least || got > row.most {
+				t.Errorf("%s is %v, want %v to %v, for the %v that are asked", row.what, got, row.least, row.most, up.Requested[row.what])
+			}
+			if (up.Queueing != nil) != row.queueing || (len(up.Dropped) > 0) != row.losing {
+				t.Errorf("%+v", up)
+			}
+		})
+	}
+}
+
+// What passes tools in one process untouched is counted, and of a link that ends first, the others deliver what it let go.
+func TestFusedCounts(t *testing.T) {
+	l := newLab(t)
+	trace := filepath.Join(temp(t), "trace")
+	if err := os.WriteFile(trace, []byte("20\n40\n60\n80\n100\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct {
+		name string
+		run  []string
+		in   uint64 // of the outer one, at least
+	}{
+		{"held", []string{"MAHIMAHI_PASSTHROUGH_UNTIL_SIGNAL=1", "gm-delay", "--fuse", "50", "gm-loss", "both", "1", "probe", "ping", "-c", "3", "-i", "0.1", "192.0.2.1"}, 3},
+		{"once", []string{"gm-delay", "--fuse", "500", "gm-link", "--once", trace, trace, "probe", "udp", "-n", "100", "-i", "1ms", "-size", "1000", "192.0.2.1"}, 5},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			dir := temp(t)
+			l.run(append([]string{"env", "GM_REPORT_DIR=" + dir}, row.run...)...).Run() // the link's end is the command's
+			files, _ := filepath.Glob(dir + "/*.json")
+			if len(files) != 2 {
+				t.Fatalf("reports: %v", files)
+			}
+			outer, inner := readReport(t, files[0]).Uplink, readReport(t, files[1]).Uplink
+			if outer.In.Packets < row.in || outer.Out != outer.In || inner.Out != outer.In {
+				t.Errorf("in %v out %v after in %v out %v", outer.In, outer.Out, inner.In, inner.Out)
+			}
+		})
+	}
+}

@@ -24,7 +24,8 @@ type PathOptions struct {
 
 	LossFrom, JitterFrom *rand.Rand // for states that have any
 	Seen                 PathObserver
-	Beyond               Observer // is told of random loss
+	Beyond               Observer            // is told of random loss
+	Flies                func(time.Duration) // is told how long what is not lost takes behind the link; may be nil
 }
 
 // Path is a path that changes: a droptail queue, a rate, random loss, a delay, in this order, as phantomlink has them. What
@@ -157,12 +158,14 @@ func (p *Path) send(now time.Duration) {
 			drop(p.Beyond, k.Due, k, randomLoss)
 			continue
 		}
+		left := k.Due
 		k.Due += p.Delay
 		if p.Jitter > 0 {
 			k.Due += time.Duration(p.JitterFrom.Int64N(int64(p.Jitter) + 1))
 		}
 		k.Due = max(k.Due, p.last)
 		p.last = k.Due
+		fly(p.Flies, k.Due-left)
 		p.flying.add(k)
 	}
 }

@@ -36,6 +36,7 @@ type WayOptions struct {
 	Random *rand.Rand                                // decides on losses
 	Seen   LinkObserver                              // the link's
 	Lost   Observer                                  // is told of random loss
+	Flies  func(time.Duration)                       // is told how long what is not lost takes behind the link; may be nil
 }
 
 // NewWay makes a Way whose link is up, and has the queue and the rate of the state already.
@@ -62,9 +63,16 @@ func (w *Way) send(now time.Duration) {
 			drop(w.Lost, k.Due, k, randomLoss)
 			continue
 		}
-		k.Due = max(k.Due+w.delay, w.last)
-		w.last = k.Due
+		w.last = max(k.Due+w.delay, w.last)
+		fly(w.Flies, w.last-k.Due)
+		k.Due = w.last
 		w.add(k)
+	}
+}
+
+func fly(told func(time.Duration), d time.Duration) {
+	if told != nil {
+		told(d)
 	}
 }
 

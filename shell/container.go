@@ -88,7 +88,7 @@ func Run(o Options) (status unix.WaitStatus, sum Summary, err error) {
 	if err := c.prepare(); err != nil {
 		var i interrupted
 		if errors.As(err, &i) {
-			return unix.WaitStatus(i), sum, nil
+			return unix.WaitStatus(i), Summary{Level: level(true)}, nil // at whatever moment
 		}
 		return 0, sum, err
 	}
@@ -182,7 +182,7 @@ func (c *container) serve() (status unix.WaitStatus, err error) {
 		}
 	}
 	c.endTerminal()
-	if over {
+	if over && c.Levels <= 1 { // of several, the others may have something yet
 		c.Linger = 0
 	}
 	enough := make(chan struct{})
@@ -201,7 +201,7 @@ func (c *container) serve() (status unix.WaitStatus, err error) {
 	linger(c.uplink, c.sockets, c.Linger, enough)
 	c.uplink.end()
 	c.downlink.end()
-	c.uplink.Unread, c.downlink.Unread = unread(c.namespace, insideName), unread(c.parent, c.outside.Name())
+	c.uplink.Unread, c.downlink.Unread = unread(c.namespace, c.inside.Name()), unread(c.parent, c.outside.Name())
 	if c.gateway != nil {
 		c.gateway.finish(max(0, time.Until(deadline)))
 	}

@@ -62,6 +62,13 @@ func (t *Traffic) Took(o *Traffic) {
 	t.Reads, t.Unread, t.Unseen = o.Reads, o.Unread, o.Unseen
 }
 
+// Passed adds what all stages let pass untouched: what o has taken in and the first of them has not.
+func (t *Traffic) Passed(o, first *Traffic) {
+	n, size := o.PacketsIn-first.PacketsIn, o.BytesIn-first.BytesIn
+	t.PacketsIn, t.PacketsOut = t.PacketsIn+n, t.PacketsOut+n
+	t.BytesIn, t.BytesOut = t.BytesIn+size, t.BytesOut+size
+}
+
 // Wrote adds what o says of writing.
 func (t *Traffic) Wrote(o *Traffic) {
 	t.Writes, t.Refused, t.Late = o.Writes, o.Refused, o.Late

@@ -13,7 +13,7 @@ import (
 // A Device is a network interface whose packets this program reads and writes. Reading and writing never block. One
 // goroutine may read while another writes.
 type Device interface {
-	Name() string
+	Name() string // the present one: a device may be renamed
 	// FD becomes readable when there is a frame.
 	FD() int
 	// Read takes in the next frame, in one of pool's; nil where there is none now. It is the caller's until its last
@@ -89,7 +89,12 @@ func newDevice(name string, fd, skip int) *device {
 	return d
 }
 
-func (d *device) Name() string { return d.name }
+func (d *device) Name() string {
+	if ifr, err := unix.NewIfreq(""); err == nil && unix.IoctlIfreq(d.fd, unix.TUNGETIFF, ifr) == nil {
+		return ifr.Name()
+	}
+	return d.name // it is gone
+}
 func (d *device) FD() int      { return d.fd }
 func (d *device) Close() error { return unix.Close(d.fd) }
 

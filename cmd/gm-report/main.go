@@ -60,7 +60,11 @@ func (o *options) show(files []string, stdin io.Reader, stdout io.Writer) error 
 		all = append(all, r)
 	}
 	if o.Path {
-		all = []*report.Report{report.Path(all)}
+		p, err := report.Path(all)
+		if err != nil {
+			return err
+		}
+		all = []*report.Report{p}
 	}
 	if o.JSON {
 		return report.WriteAll(stdout, all)

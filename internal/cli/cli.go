@@ -104,6 +104,10 @@ func (g *Grammar) Parse(args []string) (own, command []string, err error) {
 	}
 	if _, err := k.Parse(options); err != nil {
 		var p *kong.ParseError
+		var u *UsageError
+		if errors.As(err, &u) {
+			return nil, nil, u
+		}
 		if errors.As(err, &p) {
 			return nil, nil, Usagef(fmt.Sprintf("see %s --help; options of a command come after it", g.Name), "%v", err)
 		}

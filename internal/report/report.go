@@ -130,10 +130,13 @@ func write(w io.Writer, v any) error {
 	return e.Encode(v)
 }
 
-// Into writes JSON to a file of its own in a directory.
+// Into writes JSON to a file of its own in a directory: numbered, where another PID namespace has had the same PID.
 func (r *Report) Into(dir string) error {
-	name := fmt.Sprintf("%02d-%s-%d.json", r.Level, r.Tool, r.PID)
-	f, err := os.OpenFile(filepath.Join(dir, name), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
+	name := fmt.Sprintf("%02d-%s-%d", r.Level, r.Tool, r.PID)
+	f, err := os.OpenFile(filepath.Join(dir, name+".json"), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	for n := 2; errors.Is(err, os.ErrExist); n++ {
+		f, err = os.OpenFile(filepath.Join(dir, fmt.Sprintf("%s-%d.json", name, n)), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	}
 	if err != nil {
 		return err
 	}
@@ -142,10 +145,13 @@ func (r *Report) Into(dir string) error {
 
 // Read reads what Write wrote.
 func Read(name string, r io.Reader) (*Report, error) {
-	out := new(Report)
-	err := json.NewDecoder(r).Decode(out)
+	out, d := new(Report), json.NewDecoder(r)
+	err := d.Decode(out)
 	if err == nil && out.Tool == "" {
 		err = errors.New(`it has no "tool"`)
+	}
+	if _, more := d.Token(); err == nil && more != io.EOF {
+		err = errors.New("something follows it; give each report by itself")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s is no report: %w\nhint: --report=FILE and GM_REPORT_DIR write them", name, err)

@@ -2,6 +2,8 @@ package report
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -65,7 +67,7 @@ func TestReadsWhatIsWritten(t *testing.T) {
 	if d := cmp.Diff(want, got); err != nil || d != "" {
 		t.Errorf("%v (-want +got):\n%s", err, d)
 	}
-	for _, bad := range []string{"", "{}", "[]", `{"tool": 3}`, "gm-delay"} {
+	for _, bad := range []string{"", "{}", "[]", `{"tool": 3}`, "gm-delay", `{"tool": "gm-delay"} {"tool": "gm-loss"}`, `{"tool": "gm-delay"} x`} {
 		if _, err := Read("file", strings.NewReader(bad)); err == nil || !strings.Contains(err.Error(), "file is no report") {
 			t.Errorf("%q: %v", bad, err)
 		}
@@ -74,7 +76,9 @@ func TestReadsWhatIsWritten(t *testing.T) {
 
 func TestTable(t *testing.T) {
 	var b strings.Builder
-	if err := Table(&b, []*Report{example("gm-link", 1, 2000), example("gm-link", 1, 1000)}); err != nil {
+	seeded := example("gm-link", 1, 1000)
+	seeded.Seed = new(uint64(7))
+	if err := Table(&b, []*Report{example("gm-link", 1, 2000), seeded}); err != nil {
 		t.Fatal(err)
 	}
 	want := `
@@ -90,7 +94,9 @@ func TestTable(t *testing.T) {
           downlink delay achieved    5.020 ms      5.020 ms           =
           downlink loss requested        10 %          10 %           =
 1: gm-link x
-2: gm-link x`
+from 2026-11-21 12:00:00.000 UTC to 2026-11-21 12:00:02.000 UTC
+2: gm-link x
+from 2026-11-21 12:00:00.000 UTC to 2026-11-21 12:00:02.000 UTC, seed 7`
 	got := map[string]bool{}
 	for line := range strings.Lines(b.String()) {
 		got[strings.Join(strings.Fields(line), " ")] = true
@@ -110,7 +116,10 @@ func TestPath(t *testing.T) {
 	inner.Uplink.Requested["rate_bits_per_second"] = 6e6
 	inner.Verdict.Why = []string{"uplink: late"}
 	outer.Verdict.Good = true
-	p := Path([]*Report{inner, outer})
+	p, err := Path([]*Report{inner, outer})
+	if err != nil {
+		t.Fatal(err)
+	}
 	up := p.Uplink
 	for _, c := range []struct {
 		what      string
@@ -129,13 +138,66 @@ func TestPath(t *testing.T) {
 	}
 }
 
+func TestNoPath(t *testing.T) {
+	at := func(tool string, level int, start, end time.Duration) *Report {
+		r := example(tool, level, 1)
+		r.Start, r.End = r.Start.Add(start), r.Start.Add(end)
+		return r
+	}
+	const s = time.Second
+	for _, row := range []struct {
+		name   string
+		levels []*Report
+		path   string // or what is wrong
+	}{
+		{"one", []*Report{at("gm-delay", 1, 0, s)}, "gm-delay"},
+		{"what is fused begins together", []*Report{at("gm-delay", 1, 0, s), at("gm-loss", 2, 0, s)}, "gm-delay gm-loss"},
+		{"an inner one may last longer", []*Report{at("gm-delay", 1, 0, s), at("gm-loss", 2, s/2, 2*s)}, "gm-delay gm-loss"},
+		{"some are not given", []*Report{at("gm-delay", 2, 0, s), at("gm-loss", 5, s/2, s)}, "gm-delay gm-loss"},
+		{"siblings", []*Report{at("gm-delay", 1, 0, 3*s), at("gm-loss", 2, s, 2*s), at("gm-link", 2, 2*s, 3*s)}, "are both of level 2"},
+		{"of two runs", []*Report{at("gm-delay", 1, 0, s), at("gm-loss", 2, 2*s, 3*s)}, "gm-loss (PID 0) did not run within gm-delay"},
+		{"of two runs, the inner one's first", []*Report{at("gm-delay", 1, 2*s, 3*s), at("gm-loss", 2, 0, s)}, "did not run within"},
+		{"a sandbox", []*Report{at("gm-sandbox", 1, 0, s)}, "gm-sandbox"},
+		{"within sandboxes", []*Report{at("gm-loss", 4, 0, s), at("gm-sandbox", 1, 0, s), at("gm-sandbox", 3, 0, s), at("gm-delay", 2, 0, s), at("gm-link", 5, 0, s)},
+			"gm-loss gm-link"},
+	} {
+		p, err := Path(row.levels)
+		if err != nil && !strings.Contains(err.Error(), row.path) || err == nil && strings.Join(p.CommandLine, " ") != row.path {
+			t.Errorf("%s: %v %v, want %s", row.name, p, err, row.path)
+		}
+	}
+}
+
+// No report takes another's place.
+func TestInto(t *testing.T) {
+	dir := t.TempDir()
+	for n := range 3 {
+		if err := example("gm-link", 2, uint64(n)).Into(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n, name := range []string{"02-gm-link-0.json", "02-gm-link-0-2.json", "02-gm-link-0-3.json"} {
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r, err := Read(name, bytes.NewReader(b)); err != nil || r.Uplink.Out.Packets != uint64(n) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func FuzzRead(f *testing.F) {
 	var b bytes.Buffer
 	example("gm-link", 1, 2000).Write(&b)
 	f.Add(b.String())
 	f.Fuzz(func(t *testing.T, s string) {
 		if r, err := Read("file", strings.NewReader(s)); err == nil {
-			Table(new(strings.Builder), []*Report{r, Path([]*Report{r, r})})
+			in := *r
+			in.Level++
+			if p, err := Path([]*Report{r, &in}); err == nil {
+				Table(new(strings.Builder), []*Report{r, p})
+			}
 		}
 	})
 }

@@ -57,6 +57,12 @@ func Table(w io.Writer, reports []*Report) error {
 			fmt.Fprintf(w, "%d: ", i+1)
 		}
 		fmt.Fprintln(w, strings.Join(r.CommandLine, " "))
+		const form = "2006-01-02 15:04:05.000 MST"
+		fmt.Fprintf(w, "   from %s to %s", r.Start.Format(form), r.End.Format(form))
+		if r.Seed != nil {
+			fmt.Fprintf(w, ", seed %d", *r.Seed)
+		}
+		fmt.Fprintln(w)
 		for _, why := range r.Verdict.Why {
 			fmt.Fprintln(w, "  ", why)
 		}
@@ -196,9 +202,26 @@ func keys[V any](reports []*Report, of func(*Report) map[string]V) (out []string
 }
 
 // Path is a chain of nested tools as one: packets enter at the innermost and leave at the outermost, and the other way.
-// Delays and lateness add up, in each figure, which for other than the median is an upper bound; the rate is the least.
-func Path(levels []*Report) *Report {
-	slices.SortFunc(levels, func(a, b *Report) int { return a.Level - b.Level })
+// Delays and lateness add up, in each figure, which for other than the median is an upper bound; the rate is the least. To
+// those within a gm-sandbox it is the outside, and so what is around it is no part of their path.
+func Path(levels []*Report) (*Report, error) {
+	slices.SortStableFunc(levels, func(a, b *Report) int { return a.Level - b.Level })
+	for i := len(levels) - 2; i >= 0; i-- {
+		if levels[i].Tool == "gm-sandbox" {
+			levels = levels[i+1:]
+			break
+		}
+	}
+	for i, in := range levels[1:] {
+		switch out := levels[i]; {
+		case in.Level == out.Level:
+			return nil, fmt.Errorf("%s (PID %d) and %s (PID %d) are both of level %d, and so no path\nhint: give the reports of one chain, one of each level",
+				out.Tool, out.PID, in.Tool, in.PID, in.Level)
+		case in.Start.Before(out.Start) || in.Start.After(out.End):
+			return nil, fmt.Errorf("%s (PID %d) did not run within %s (PID %d), and so they are no path\nhint: give the reports of one run",
+				in.Tool, in.PID, out.Tool, out.PID)
+		}
+	}
 	outer, inner := levels[0], levels[len(levels)-1]
 	p := &Report{Tool: "path", Version: outer.Version, Level: outer.Level, PID: outer.PID, Start: outer.Start, End: outer.End, Status: outer.Status,
 		Verdict: Verdict{Good: true, Tolerance: outer.Verdict.Tolerance}}
@@ -218,7 +241,7 @@ func Path(levels []*Report) *Report {
 	p.CommandLine = tools
 	p.Uplink.In, p.Uplink.Out = inner.Uplink.In, outer.Uplink.Out
 	p.Downlink.In, p.Downlink.Out = outer.Downlink.In, inner.Downlink.Out
-	return p
+	return p, nil
 }
 
 func (d *Direction) join(o *Direction) {

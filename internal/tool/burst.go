@@ -92,9 +92,10 @@ func (o *Burst) setMeans() error {
 }
 
 func (o *Burst) Link(l *Link) error {
+	o.askLoss(l, o.model.Loss())
 	return o.link(l, "gm-burst", func(direction string) effects.Decider { return effects.NewBurst(o.model, l.Random(direction)) },
 		func(d effects.Decider, seen effects.Observer) effects.Stage {
-			return effects.NewDecidedLoss(d, "burst loss", seen)
+			return effects.NewDecidedLoss(d, burstReason, seen)
 		})
 }
 

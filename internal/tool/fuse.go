@@ -137,6 +137,8 @@ func share(sum shell.Summary, levels []*level, i int) shell.Summary {
 	}
 	v, outer, inner := levels[i], i == 0, i == len(levels)-1
 	part := shell.Summary{Level: sum.Level + i, Uplink: v.uplink.traffic, Downlink: v.downlink.traffic}
+	part.Uplink.Passed(&sum.Uplink, &levels[len(levels)-1].uplink.traffic)
+	part.Downlink.Passed(&sum.Downlink, &levels[0].downlink.traffic)
 	if outer {
 		part.Untranslated = sum.Untranslated
 		part.Uplink.Wrote(&sum.Uplink)

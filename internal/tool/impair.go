@@ -48,6 +48,15 @@ func (d *directed) steer(l *Link, now scenario.State, takes ...string) (all []*m
 	return all
 }
 
+// askLoss says what part of the packets of the directions that are meant is to be lost.
+func (d *directed) askLoss(l *Link, rate float64) {
+	for m, meant := range map[*measures]bool{&l.Up: d.up, &l.Down: d.down} {
+		if meant {
+			m.ask(askedLoss, rate)
+		}
+	}
+}
+
 func (d *directed) prefix(name, what string) string { return "[" + name + " " + d.where + what + "] " }
 
 // Deciding are the options of tools that decide on each packet by itself, mostly at random.

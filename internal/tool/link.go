@@ -182,15 +182,18 @@ func (d *direction) capacity(once bool) func(time.Duration) uint64 {
 }
 
 func (d *direction) ask(m *measures) {
-	m.ask(askedRate, float64(d.rate))
+	m.askAll(d.rate, d.delay, d.loss)
 	if d.schedule != nil {
 		m.ask(askedRate, d.schedule.Mean())
 	}
-	if d.delay > 0 {
-		m.ask(askedDelay, inMS(d.delay))
-	}
-	if d.loss > 0 {
-		m.ask(askedLoss, d.loss)
+}
+
+// askAll asks for what is not 0.
+func (m *measures) askAll(rate int64, delay time.Duration, loss float64) {
+	for what, v := range map[string]float64{askedRate: float64(rate), askedDelay: inMS(delay), askedLoss: loss} {
+		if v > 0 {
+			m.ask(what, v)
+		}
 	}
 }
 
@@ -230,7 +233,7 @@ func (d *direction) stage(l *Link, m *measures, once bool, beyond effects.Observ
 		return s.Limits()
 	}
 	now := scenario.State{Rate: d.rate, Delay: d.delay, Loss: d.loss}
-	o := effects.WayOptions{Link: link, Queue: q, Limits: limits, Random: l.later(d.name), Seen: seen, Lost: beyond}
+	o := effects.WayOptions{Link: link, Queue: q, Limits: limits, Random: l.later(d.name), Seen: seen, Lost: beyond, Flies: seen.fly}
 	if d.loss > 0 {
 		l.random.Store(true)
 	}

@@ -38,12 +38,7 @@ func (o *Loss) Set(args []string) (err error) {
 }
 
 func (o *Loss) Link(l *Link) error {
-	if o.up {
-		l.Up.ask(askedLoss, o.rate)
-	}
-	if o.down {
-		l.Down.ask(askedLoss, o.rate)
-	}
+	o.askLoss(l, o.rate)
 	err := o.link(l, "gm-loss", func(direction string) effects.Decider { return effects.NewChance(o.rate, 0, l.Random(direction)) },
 		func(d effects.Decider, seen effects.Observer) effects.Stage {
 			return effects.NewDecidedLoss(d, lossReason, seen)

@@ -1,6 +1,8 @@
 package tool
 
 import (
+	"bytes"
+
 	"gomahi/effects"
 	"gomahi/internal/cli"
 )
@@ -40,9 +42,12 @@ func (o *LossTrace) Link(l *Link) error {
 		return err
 	}
 	l.uses(o.file)
+	if !o.Once { // else nothing is lost any more when it has ended
+		o.askLoss(l, float64(bytes.Count(lost, []byte{1}))/float64(len(lost)))
+	}
 	return o.link(l, "gm-losstrace", func(string) effects.Decider { return effects.NewLossTrace(lost, o.Once) },
 		func(d effects.Decider, seen effects.Observer) effects.Stage {
-			return effects.NewDecidedLoss(d, "traced loss", seen)
+			return effects.NewDecidedLoss(d, tracedReason, seen)
 		})
 }
 

@@ -175,7 +175,10 @@ func (o *Path) stage(l *Link, name, source string, rows []scenario.Change, clock
 	}
 	m.counter = meter.NewCounter(0)
 	m.pace = &pace{LinkObserver: seen, counter: m.counter}
-	options.Seen = changing{m.pace, tell}
+	options.Seen, options.Flies = changing{m.pace, tell}, m.pace.fly
+	if len(rows) == 1 { // else there is not one figure, but the report's changes
+		m.askAll(first.Rate, first.Delay, first.Loss)
+	}
 	p = effects.NewPath(scenario.Play(rows, o.Interpolate, o.Loop), clock, options)
 	m.steer(p, first.State, "delay", "rate", "loss", "jitter", "queue.packets", "queue.bytes", "queue.ms", "queue.bdp")
 	m.knobs.holds, m.knobs.play, m.knobs.buffer = p.Holds, p.Play, o.buffer

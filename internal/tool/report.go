@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -45,17 +46,23 @@ func (t *tolerance) Decode(ctx *kong.DecodeContext) (err error) {
 	return err
 }
 
-// lossReason is why random loss drops a packet.
-const lossReason = "random loss"
+// lossReason, burstReason and tracedReason are why packets are dropped that a tool was asked to lose.
+const (
+	lossReason   = "random loss"
+	burstReason  = "burst loss"
+	tracedReason = "traced loss"
+)
 
 // reportDir is where every level writes a report of its own, if it is set.
 const reportDir = "GM_REPORT_DIR"
 
-// pace measures the rate at which a link departs packets while others wait, and how long they waited.
+// pace measures the rate at which a link departs packets while others wait, how long they waited, and how long what is
+// not lost then takes behind the link.
 type pace struct {
 	effects.LinkObserver
 	counter  *meter.Counter
 	queueing shell.Histogram
+	flight   shell.Histogram
 	last     time.Duration // when the last packet left
 	busy     time.Duration
 	bytes    int64
@@ -69,18 +76,24 @@ func (p *pace) Arrive(now time.Duration, k packet.Packet) {
 
 func (p *pace) Depart(at time.Duration, k packet.Packet, opportunity int64) {
 	p.counter.Depart(at, k, opportunity)
+	p.leave(at, k)
+	p.LinkObserver.Depart(at, k, opportunity)
+}
+
+func (p *pace) leave(at time.Duration, k packet.Packet) {
 	p.queueing.Add(at-k.Arrival, 1)
 	if k.Arrival < p.last {
 		p.busy += at - p.last
 		p.bytes += int64(k.Size)
 	}
 	p.last = at
-	p.LinkObserver.Depart(at, k, opportunity)
 }
+
+func (p *pace) fly(d time.Duration) { p.flight.Add(d, 1) }
 
 // measures is what was asked of a direction, and what its link knows of it beside the tally.
 type measures struct {
-	asked    map[string]float64
+	asked    map[string]float64 // nil for nothing
 	pace     *pace
 	changes  []report.Change
 	knobs    knobs
@@ -107,9 +120,17 @@ func inMS(d time.Duration) float64 { return float64(d) / float64(time.Millisecon
 // open opens the file of the report, and makes the directory of reports.
 func (o *Reporting) open(l *Link) (*os.File, error) {
 	if dir := os.Getenv(reportDir); dir != "" {
-		if err := os.MkdirAll(dir, 0o777); err != nil {
-			return nil, cli.Usagef("name a directory, or one that can be made", "%s: %v", reportDir, err)
+		dir, err := filepath.Abs(dir) // for tools in the command, which may go elsewhere
+		if err == nil {
+			err = os.MkdirAll(dir, 0o777)
 		}
+		if err == nil {
+			err = unix.Access(dir, unix.W_OK|unix.X_OK)
+		}
+		if err != nil {
+			return nil, cli.Usagef("name a directory that can be written to, or one that can be made", "%s=%s: %v", reportDir, dir, err)
+		}
+		os.Setenv(reportDir, dir)
 	}
 	if o.Report == "" || o.Report == "-" {
 		return nil, nil
@@ -150,7 +171,7 @@ func (m *measures) report(t *shell.Traffic, counts *tally) report.Direction {
 	d := report.Direction{In: report.Count{Packets: t.PacketsIn, Bytes: t.BytesIn}, Out: report.Count{Packets: t.PacketsOut, Bytes: t.BytesOut},
 		Refused: t.Refused, Unread: t.Unread, Late: t.Late.Packets, Reads: t.Reads, Writes: t.Writes,
 		Delay: distribution(&t.Delay), Lateness: distribution(&t.Late.Histogram), Unseen: distribution(&t.Unseen),
-		Dropped: map[string]report.Count{}, Changes: m.changes, Requested: m.asked, Achieved: map[string]float64{}}
+		Dropped: map[string]report.Count{}, Changes: m.changes, Requested: map[string]float64{}, Achieved: map[string]float64{}}
 	d.Lateness.Max = float64(t.Late.Max) / 1e6
 	for _, c := range counts.drops {
 		d.Dropped[c.name] = report.Count{Packets: c.n, Bytes: c.bytes}
@@ -160,14 +181,20 @@ func (m *measures) report(t *shell.Traffic, counts *tally) report.Direction {
 		q := distribution(&m.pace.queueing)
 		d.Queueing = &q
 	}
-	for what := range m.asked {
+	through := t.PacketsOut // what met random loss and was not lost
+	if m.pace != nil && m.pace.flight.Count() > 0 {
+		through = m.pace.flight.Count()
+	}
+	lost := d.Dropped[lossReason].Packets + d.Dropped[burstReason].Packets + d.Dropped[tracedReason].Packets
+	for what, v := range m.asked {
+		d.Requested[what] = v
 		switch {
-		case what == askedDelay && t.PacketsOut > 0 && d.Queueing != nil:
-			d.Achieved[what] = d.Delay.P50 - d.Queueing.P50
+		case what == askedDelay && t.PacketsOut > 0 && m.pace != nil:
+			d.Achieved[what] = inMS(m.pace.flight.Quantile(0.5)) + d.Lateness.P50
 		case what == askedDelay && t.PacketsOut > 0:
 			d.Achieved[what] = d.Delay.P50
-		case what == askedLoss && t.PacketsIn > 0:
-			d.Achieved[what] = float64(d.Dropped[lossReason].Packets) / float64(t.PacketsIn)
+		case what == askedLoss && lost+through > 0:
+			d.Achieved[what] = float64(lost) / float64(lost+through)
 		case what == askedRate && m.pace != nil && m.pace.busy > 0:
 			d.Achieved[what] = 8 * float64(m.pace.bytes) / m.pace.busy.Seconds()
 		}
@@ -196,6 +223,7 @@ func (o *Reporting) deliver(r *report.Report, to *os.File, stderr io.Writer, nam
 	if o.Report == "-" {
 		report.Table(stderr, []*report.Report{r})
 	} else if to != nil {
+		to.Truncate(0) // if it is a file, and an inner tool has written its report there
 		if err := errors.Join(r.Write(to), to.Close()); err != nil {
 			fail(err)
 		}

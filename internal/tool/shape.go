@@ -1,9 +1,12 @@
 package tool
 
 import (
+	"time"
+
 	"gomahi/effects"
 	"gomahi/effects/queue"
 	"gomahi/internal/cli"
+	"gomahi/packet"
 	"gomahi/scenario"
 	"gomahi/trace"
 )
@@ -82,14 +85,17 @@ func (o *Shape) Set(args []string) (err error) {
 
 func (o *Shape) Link(l *Link) error {
 	o.link(l, func(direction string, seen effects.Observer) effects.Stage {
+		m := map[string]*measures{"uplink": &l.Up, "downlink": &l.Down}[direction]
+		m.ask(askedRate, float64(o.rate))
 		if o.Police {
 			return effects.NewShape(o.rate, o.Burst, o.peak, nil, seen)
 		}
+		m.pace = new(pace)
 		c := queue.Config{Rate: float64(o.rate), Seen: seen}
 		if o.queue.Draws() {
 			c.Random = l.Random(direction + " queue")
 		}
-		return effects.NewShape(o.rate, o.Burst, o.peak, o.queue.New(c), seen)
+		return shaping{effects.NewShape(o.rate, o.Burst, o.peak, o.queue.New(c), seen), m.pace}
 	})
 	takes := []string{"rate", "queue.packets", "queue.bytes", "queue.ms"}
 	if o.Police {
@@ -103,6 +109,20 @@ func (o *Shape) Link(l *Link) error {
 		}
 	}
 	return nil
+}
+
+// shaping tells a pace what leaves a bucket.
+type shaping struct {
+	*effects.Shape
+	pace *pace
+}
+
+func (s shaping) Pop(now time.Duration) (packet.Packet, bool) {
+	p, ok := s.Shape.Pop(now)
+	if ok {
+		s.pace.leave(p.Due, p)
+	}
+	return p, ok
 }
 
 func (o *Shape) belowPeak(s scenario.State) error {

@@ -81,7 +81,7 @@ type Common struct {
 	NoOffload      bool   `help:"Carry one packet per read and write: slower, with the rhythm of single packets."`
 	Precise        bool   `help:"Spin through the last 300 us before a departure: exact, at the cost of a CPU."`
 	Realtime       bool   `help:"Carry packets with real-time priority, and lock memory. It takes root."`
-	Txqueuelen     int    `placeholder:"FRAMES" help:"Frames that may wait on each device until they are read (8192)."`
+	Txqueuelen     *int   `placeholder:"FRAMES" help:"Frames that may wait on each device until they are read (8192)."`
 	Verbose        bool   `short:"v" help:"Say the seed, and at the end what was carried, on standard error."`
 	Reporting
 	cli.Standard
@@ -144,8 +144,8 @@ func parse(t Tool, args []string) (own, command []string, err error) {
 	if c.linger, err = cli.Duration("linger", c.Linger, time.Second); err != nil {
 		return nil, nil, err
 	}
-	if c.Txqueuelen < 0 || c.Txqueuelen > 1<<20 {
-		return nil, nil, cli.Usagef("give a number of frames from 1 to 1048576", "--txqueuelen=%d", c.Txqueuelen)
+	if n := c.Txqueuelen; n != nil && (*n < 1 || *n > 1<<20) {
+		return nil, nil, cli.Usagef("give a number of frames from 1 to 1048576", "--txqueuelen=%d", *n)
 	}
 	return own, command, t.Set(own)
 }
@@ -184,7 +184,9 @@ func run(levels []*level, command []string, stderr io.Writer) (int, error) {
 		o.NoOffload = o.NoOffload || c.NoOffload
 		o.Precise = o.Precise || c.Precise
 		o.Realtime = o.Realtime || c.Realtime
-		o.TxQueueLen = max(o.TxQueueLen, c.Txqueuelen)
+		if c.Txqueuelen != nil {
+			o.TxQueueLen = max(o.TxQueueLen, *c.Txqueuelen)
+		}
 	}
 	if s, ok := outer.Tool.(Placer); ok {
 		s.Place(&o)
@@ -194,10 +196,14 @@ func run(levels []*level, command []string, stderr io.Writer) (int, error) {
 		return exit(status), err
 	}
 	o.Start, o.Warn = time.Now(), outer.link.Warn
+	var files []string
 	for _, v := range levels {
+		v.link.uses(files...)
 		if err := v.open(o.Start); err != nil {
-			return 0, err
+			cli.Report(stderr, v.name, err)
+			return statusOf(err), nil
 		}
+		files = v.link.files
 	}
 	strictest(levels)
 	stop := watchAll(levels, &o)
