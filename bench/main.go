@@ -38,11 +38,15 @@ const cubic, bbr, own = "cubic", "bbr", ""
 func run() error {
 	rounds, only, dir := 5, "", "bench-results"
 	flag.IntVar(&rounds, "rounds", rounds, "how often each is measured")
-	flag.StringVar(&only, "only", only, "precision, meter, scale, many, others, web, ratios or link")
+	const parts = "precision, meter, scale, links, many, others, web, ratios or link"
+	flag.StringVar(&only, "only", only, parts)
 	flag.StringVar(&dir, "o", dir, "where bench.json and the pictures go")
 	flag.Parse()
 	if flag.Arg(0) == "alone" {
 		return serveAlone(flag.Arg(1))
+	}
+	if rounds < 1 || only != "" && !slices.Contains(regexp.MustCompile(`, | or `).Split(parts, -1), only) {
+		return fmt.Errorf("-rounds=%d -only=%q: give at least one round, and for a part %s", rounds, only, parts)
 	}
 	wants := func(part string) bool { return only == "" || only == part }
 	lab := exec.Command("probe", "lab")
@@ -91,6 +95,7 @@ func run() error {
 		{"precision", func() error { return b.precision(rounds, f) }}, // first what needs an idle machine
 		{"meter", func() error { return b.meter(rounds, f, client) }},
 		{"scale", func() error { return b.scale(rounds, f, client) }},
+		{"links", func() error { return b.links(rounds, f, client) }},
 		{"others", func() error { return b.others(rounds, f, client) }},
 		{"many", func() error { return b.many(f) }},
 	} {
@@ -141,15 +146,11 @@ func (b *bench) ratios(rounds int, row func(what, figure, wanted string, ok bool
 	}
 	var starts []float64
 	for range 20 {
-		out, err := b.host("sh", "-c", "date +%s%N; exec gm-delay 0 date +%s%N")
+		took, err := b.start()
 		if err != nil {
 			return err
 		}
-		var typed, runs int64
-		if _, err := fmt.Sscan(out, &typed, &runs); err != nil {
-			return fmt.Errorf("no times in %q: %w", out, err)
-		}
-		starts = append(starts, float64(runs-typed)/1e6)
+		starts = append(starts, took)
 	}
 	row("from typing to the command running, median of 20", fmt.Sprintf("%.1f ms", median(starts)), "<= 20 ms", median(starts) <= 20)
 

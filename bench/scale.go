@@ -2,11 +2,13 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -80,6 +82,7 @@ func (b *bench) scale(rounds int, f *figures, client func(to, congestion string)
 				return err
 			}
 			f.add("CPU per GB, "+o.name, "s", r.CPUSeconds/(float64(r.Uplink.Out.Bytes)/1e9))
+			f.add("resident memory beside one TCP flow, "+o.name, "MB", float64(r.Resident)/1e6)
 			if o.option == "--no-offload" {
 				f.add("one TCP flow, --no-offload", "Gbit/s", 8*float64(r.Uplink.Out.Bytes)/1e9/2)
 			}
@@ -103,6 +106,53 @@ func (b *bench) scale(rounds int, f *figures, client func(to, congestion string)
 		f.judge(name+"one level", ">= 2 --no-offload", f.median(name+"one level") >= 2*f.median(name+"--no-offload"))
 	}
 	return nil
+}
+
+// links measures links of a rate, loss, and how long it takes to start.
+func (b *bench) links(rounds int, f *figures, client func(to, congestion string) []string) error {
+	type link struct {
+		rate string
+		mbit float64
+	}
+	all := []link{{"12Mbps", 12}, {"96Mbps", 96}, {"480Mbps", 480}, {"960Mbps", 960}, {"1920Mbps", 1920}, {"4.8Gbit", 4800}, {"10Gbit", 10000}}
+	for range rounds {
+		for _, l := range all {
+			rate, err := b.measure(append([]string{"gm-link", l.rate, l.rate}, client(beyond, cubic)...))
+			if err != nil {
+				return err
+			}
+			f.add("gm-link "+l.rate+", goodput of one TCP flow with Cubic", "%", 100*rate/l.mbit)
+		}
+		for _, o := range []struct {
+			name string
+			args []string
+		}{{"gm-loss uplink 0.01", []string{"gm-loss", "uplink", "0.01"}}, {"gm-loss uplink 0.01 --no-offload", []string{"gm-loss", "--no-offload", "uplink", "0.01"}}} {
+			rate, err := b.measure(append(o.args, client(beyond, bbr)...))
+			if err != nil {
+				return err
+			}
+			f.add("one TCP flow with BBR, "+o.name, "Gbit/s", rate/1000)
+		}
+		took, err := b.start()
+		if err != nil {
+			return err
+		}
+		f.add("from typing gm-delay 0 to the command running", "ms", took)
+	}
+	return nil
+}
+
+// start is how long a tool takes until its command runs, in ms.
+func (b *bench) start() (float64, error) {
+	out, err := b.host("sh", "-c", "date +%s%N; exec gm-delay 0 date +%s%N")
+	if err != nil {
+		return 0, err
+	}
+	var typed, runs int64
+	if _, err := fmt.Sscan(out, &typed, &runs); err != nil {
+		return 0, fmt.Errorf("no times in %q: %w", out, err)
+	}
+	return float64(runs-typed) / 1e6, nil
 }
 
 // precision measures what the tools add to a delay.
@@ -289,17 +339,31 @@ func cpuOf(all []int) (sum time.Duration) {
 
 // others measures mahimahi and netem, where they are there.
 func (b *bench) others(rounds int, f *figures, client func(to, congestion string) []string) error {
-	if _, err := exec.LookPath("mm-delay"); err != nil {
-		fmt.Println("mahimahi is not installed: mm-delay is not measured")
-	} else {
+	trace, err := os.CreateTemp("", "gomahi-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(trace.Name())
+	_, err = trace.WriteString(strings.Repeat("1\n", 80)) // 960 Mbit/s
+	if err := errors.Join(err, trace.Chmod(0o644), trace.Close()); err != nil {
+		return err
+	}
+	for _, o := range []struct {
+		congestion string
+		args       []string
+	}{{cubic, []string{"mm-delay", "0"}}, {bbr, []string{"mm-loss", "uplink", "0.01"}}, {cubic, []string{"mm-link", trace.Name(), trace.Name(), "--"}}} {
+		name := o.args[0]
+		if _, err := exec.LookPath(name); err != nil {
+			fmt.Println("mahimahi is not installed:", name, "is not measured")
+			continue
+		}
 		for range rounds {
-			args := append(append([]string{}, as...), append([]string{"mm-delay", "0"}, client(outside, cubic)...)...)
-			rate, err := b.measure(args)
+			rate, err := b.measure(slices.Concat(as, o.args, client(outside, o.congestion)))
 			if err != nil {
-				fmt.Println("mm-delay:", err)
+				fmt.Println(name+":", err)
 				break
 			}
-			f.add("one TCP flow, mm-delay", "Gbit/s", rate/1000)
+			f.add("one TCP flow, "+name, "Gbit/s", rate/1000)
 		}
 	}
 	if out, err := b.host("sh", "-c", "tc qdisc add dev lo root netem delay 1ms && tc qdisc del dev lo root"); err != nil {
