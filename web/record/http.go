@@ -1,6 +1,7 @@
 package record
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -28,11 +29,15 @@ func (s *session) serveHTTP(client net.Conn) {
 		IdleConnTimeout: 2 * time.Minute}
 	defer t.CloseIdleConnections()
 	proxy := &httputil.ReverseProxy{Rewrite: unchanged, Transport: &recorder{s, t}, FlushInterval: -1, BufferPool: buffers,
-		ErrorLog: quiet, ErrorHandler: badGateway}
+		ModifyResponse: challenged, ErrorLog: quiet, ErrorHandler: badGateway}
 	var busy atomic.Int32
+	var last atomic.Pointer[exchange]
 	l := &single{conn: client, ended: make(chan struct{})}
 	if s.alpn != "h2" {
-		l.conn = &patient{Conn: client, busy: func() bool { return busy.Load() > 0 && !l.hijacked.Load() }, over: s.over}
+		l.conn = &patient{Conn: client, over: s.over, busy: func() bool {
+			x := last.Load() // a request that breaks off is not waiting for its answer
+			return busy.Load() > 0 && !l.hijacked.Load() && (x == nil || x.heard.Load())
+		}}
 	}
 	server := &http.Server{ErrorLog: quiet, ConnState: l.state, MaxHeaderBytes: 1 << 20, DisableGeneralOptionsHandler: true,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -45,7 +50,17 @@ func (s *session) serveHTTP(client net.Conn) {
 				return
 			}
 			began := &exchange{session: s, Exchange: s.begin(r)}
-			proxy.ServeHTTP(plain{w}, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, began)))
+			began.heard.Store(r.Body == http.NoBody)
+			if r.ProtoMajor == 1 {
+				last.Store(began)
+				http.NewResponseController(w).EnableFullDuplex() // the origin may answer before it has heard all
+			}
+			defer func() {
+				if began.asked != nil { // whatever happened to it, unless it has ended
+					began.drop(unfinished)
+				}
+			}()
+			proxy.ServeHTTP(plain{w, began}, r.WithContext(context.WithValue(r.Context(), exchangeKey{}, began)))
 		})}
 	server.Serve(l)
 	<-l.ended
@@ -53,7 +68,10 @@ func (s *session) serveHTTP(client net.Conn) {
 }
 
 // plain has no Date and no Content-Type where the origin sends none.
-type plain struct{ http.ResponseWriter }
+type plain struct {
+	http.ResponseWriter
+	x *exchange
+}
 
 func (w plain) WriteHeader(status int) {
 	for _, name := range []string{"Date", "Content-Type"} {
@@ -61,7 +79,19 @@ func (w plain) WriteHeader(status int) {
 			w.Header()[name] = nil
 		}
 	}
+	if !w.x.heard.Load() && status >= 200 { // what is left of the request is no next one; HTTP/2 ignores this
+		w.Header().Set("Connection", "close")
+	}
 	w.ResponseWriter.WriteHeader(status)
+}
+
+// Hijack keeps what the client said behind its request.
+func (w plain) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	c, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	return &peekable{c, rw.Reader}, rw, nil
 }
 
 // Unwrap is for http.ResponseController.
@@ -109,19 +139,31 @@ func unchanged(p *httputil.ProxyRequest) {
 	u := &url.URL{Scheme: "http", Host: p.In.Host}
 	if x, ok := p.In.Context().Value(exchangeKey{}).(*exchange); ok {
 		u.Scheme = x.Scheme
-	}
-	if u.Host == "" {
-		u.Host = "unnamed" // HTTP/1.0; it leads to the same server
+		if u.Host == "" { // HTTP/1.0
+			u.Host = x.Server.String()
+		}
 	}
 	target := p.In.RequestURI
 	if strings.HasPrefix(target, "/") && !strings.HasPrefix(target, "//") {
 		var asks bool
 		u.Opaque, u.RawQuery, asks = strings.Cut(target, "?")
 		u.ForceQuery = asks && u.RawQuery == ""
+	} else if _, rest, ok := strings.Cut(target, "://"); ok && p.In.ProtoMajor == 1 { // to a proxy
+		u.Opaque = "//" + rest
+		p.Out.Header["Proxy-Authorization"] = p.In.Header["Proxy-Authorization"]
 	} else {
 		u.Path, u.RawPath, u.RawQuery, u.ForceQuery = p.In.URL.Path, p.In.URL.RawPath, p.In.URL.RawQuery, p.In.URL.ForceQuery
 	}
 	p.Out.URL, p.Out.Host = u, p.In.Host
+	p.Out.Trailer = p.In.Trailer // filled in when the body is over
+}
+
+// challenged keeps what a proxy behind us wants, which ReverseProxy takes for meant for itself.
+func challenged(r *http.Response) error {
+	if x, ok := r.Request.Context().Value(exchangeKey{}).(*exchange); ok && x.challenge != nil {
+		r.Header["Proxy-Authenticate"] = x.challenge
+	}
+	return nil
 }
 
 // badGateway tells the client why there is no answer.
@@ -133,8 +175,12 @@ func badGateway(w http.ResponseWriter, r *http.Request, err error) {
 
 // dial is the transport's: the first connection is there already.
 func (s *session) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	const fresh = 5 * time.Second // an HTTP/2 server that nobody talks to gives up soon
 	if c, err := s.take(); err == nil {
-		return c, nil
+		if s.alpn != "h2" || time.Since(s.since) < fresh {
+			return c, nil
+		}
+		c.Close()
 	} else if s.failure != nil {
 		return nil, s.failure
 	}
@@ -171,9 +217,11 @@ func (s *session) begin(r *http.Request) *web.Exchange {
 type exchange struct {
 	*web.Exchange
 	*session
-	answered *web.Spool
-	sent     time.Time
-	once     sync.Once
+	answered  *web.Spool
+	sent      time.Time
+	once      sync.Once
+	heard     atomic.Bool // all of the request
+	challenge []string    // Proxy-Authenticate
 
 	mu    sync.Mutex // a server may answer before it has heard all
 	asked *web.Spool
@@ -196,13 +244,17 @@ func (t *recorder) RoundTrip(r *http.Request) (*http.Response, error) {
 	x.sent = time.Now()
 	unsized := r.ContentLength < 0
 	if r.Body != nil && r.Body != http.NoBody {
-		r.Body = &requestBody{r.Body, x}
+		r.Body = &requestBody{r.Body, x, r.ContentLength, r.Trailer}
 	}
 	r = r.WithContext(httptrace.WithClientTrace(r.Context(), &httptrace.ClientTrace{
 		GotConn:              func(httptrace.GotConnInfo) { x.sent = time.Now() },
 		GotFirstResponseByte: func() { x.FirstByte = time.Since(x.sent) },
 	}))
 	res, err := t.transport.RoundTrip(r)
+	if err == nil && (res.StatusCode < 100 || res.StatusCode > 999) { // which the server of net/http does not send
+		res.Body.Close()
+		err = fmt.Errorf("its status is %d", res.StatusCode)
+	}
 	if err != nil {
 		if r.Context().Err() != nil || x.over() {
 			x.drop(unfinished)
@@ -215,7 +267,7 @@ func (t *recorder) RoundTrip(r *http.Request) (*http.Response, error) {
 		x.drop(func(c *Counts) { c.Relayed++ })
 		return res, nil
 	}
-	x.Protocol = res.Proto
+	x.Protocol, x.challenge = res.Proto, res.Header["Proxy-Authenticate"]
 	x.Request.Unsized = unsized
 	x.Response = web.Message{First: "HTTP/1.1 " + res.Status, Header: web.Fields(res.Header)}
 	if res.ProtoMajor == 1 {
@@ -232,14 +284,23 @@ func (t *recorder) RoundTrip(r *http.Request) (*http.Response, error) {
 // requestBody is a request's, which is also kept.
 type requestBody struct {
 	io.ReadCloser
-	x *exchange
+	x       *exchange
+	left    int64 // below 0 if it says itself when it ends
+	trailer http.Header
 }
 
 func (b *requestBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
+	b.left -= int64(n)
+	if err == io.EOF || b.left == 0 {
+		b.x.heard.Store(true)
+	}
 	b.x.mu.Lock()
 	if !b.x.ended {
 		b.x.asked.Write(p[:n])
+		if err == io.EOF {
+			b.x.Request.Trailer = web.Fields(b.trailer)
+		}
 	}
 	b.x.mu.Unlock()
 	return n, err

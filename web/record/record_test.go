@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -676,4 +677,96 @@ func FuzzBeginning(f *testing.F) {
 			t.Errorf("%q became %q", said, rest)
 		}
 	})
+}
+
+// A conversation goes on with the proxy in between as without it: whoever waits for what the other says gets it.
+func TestConversations(t *testing.T) {
+	const client, origin, hears, ends = "client", "origin", " hears", " ends"
+	const post, chunked = "POST / HTTP/1.1\r\nHost: x\r\n", "Transfer-Encoding: chunked\r\n"
+	for _, row := range []struct {
+		name  string
+		steps [][2]string // who, and what it says or hears
+		never string      // what the client must not hear
+	}{
+		{"an answer before the end of the request", [][2]string{{client, post + "Content-Length: 10\r\n\r\nabc"}, {origin + hears, "abc"},
+			{origin, "HTTP/1.1 401 No\r\nContent-Length: 2\r\n\r\nno"}, {client + hears, "\r\nConnection: close\r\n"}, {client + hears, "\r\n\r\nno"}}, ""},
+		{"and after it", [][2]string{{client, post + "Content-Length: 3\r\n\r\nabc"}, {origin + hears, "abc"},
+			{origin, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"}, {client + hears, "\r\n\r\nok"}, {client, post + "\r\n"}, {origin + hears, "POST"}}, "Connection"},
+		{"both at once", [][2]string{{client, post + chunked + "\r\n1\r\na\r\n"}, {origin + hears, "1\r\na\r\n"},
+			{origin, "HTTP/1.1 200 OK\r\n" + chunked + "\r\n1\r\nA\r\n"}, {client + hears, "1\r\nA\r\n"}, {client, "1\r\nb\r\n"}, {origin + hears, "1\r\nb\r\n"},
+			{origin, "1\r\nB\r\n"}, {client + hears, "1\r\nB\r\n"}, {client, "0\r\n\r\n"}, {origin + hears, "0\r\n\r\n"}, {origin, "0\r\n\r\n"},
+			{client + hears, "0\r\n\r\n"}, {client + ends, ""}}, "400"},
+		{"a request's trailer", [][2]string{{client, post + chunked + "Trailer: Sum\r\n\r\n1\r\na\r\n0\r\nSum: 1\r\n\r\n"}, {origin + hears, "0\r\nSum: 1\r\n\r\n"},
+			{origin, "HTTP/1.1 204 OK\r\n\r\n"}, {client + hears, "204"}}, ""},
+		{"something else in capitals", [][2]string{{client, "NICK x\r\n"}, {origin + hears, "NICK x\r\n"}, {origin, ":hello\r\n"}, {client + hears, ":hello\r\n"}}, ""},
+		{"a proxy", [][2]string{{client, "GET http://other.test/a%2Fb?c HTTP/1.1\r\nHost: other.test\r\nProxy-Authorization: Basic x\r\n\r\n"},
+			{origin + hears, "GET http://other.test/a%2Fb?c HTTP/1.1\r\nHost: other.test\r\n"}, {origin + hears, "Proxy-Authorization: Basic x\r\n"},
+			{origin, "HTTP/1.1 407 Who\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n"}, {client + hears, "Proxy-Authenticate: Basic\r\n"}}, ""},
+		{"what follows an upgrade at once", [][2]string{{client, "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\nEARLY"}, {origin + hears, "Upgrade: foo\r\n"},
+			{origin, "HTTP/1.1 101 Yes\r\nConnection: Upgrade\r\nUpgrade: foo\r\n\r\n"}, {client + hears, "HTTP/1.1 101"}, {origin + hears, "EARLY"}}, ""},
+		{"a status that is none", [][2]string{{client, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"}, {origin + hears, "\r\n\r\n"},
+			{origin, "HTTP/1.1 099 Odd\r\nContent-Length: 2\r\n\r\nok"}, {client + hears, "its status is 99"}}, ""},
+		{"a request that breaks off", [][2]string{{client, post + "Content-Length: 10\r\n\r\nabc"}, {origin + hears, "abc"}, {client + ends, ""}, {origin + ends, ""}}, ""},
+		{"no name", [][2]string{{client, "GET / HTTP/1.0\r\n\r\n"}, {origin + hears, "Host: 127.0.0.1:"}}, ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			came := make(chan net.Conn, 10)
+			b := newBench(t, listen(t, func(c net.Conn) { came <- c }), nil)
+			c, err := net.Dial("tcp", b.at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			conns, heard := map[string]net.Conn{client: c, origin: <-came}, map[string]string{}
+			for _, c := range conns {
+				defer c.Close()
+				c.SetDeadline(time.Now().Add(5 * time.Second))
+			}
+			all := ""
+			read := func(who string) (err error) {
+				p := make([]byte, 64<<10)
+				n, err := conns[who].Read(p)
+				heard[who] += string(p[:n])
+				if who == client {
+					all += string(p[:n])
+				}
+				return err
+			}
+			for _, step := range row.steps {
+				who, what, _ := strings.Cut(step[0], " ")
+				for err := error(nil); what == "hears" && !strings.Contains(heard[who], step[1]); err = read(who) {
+					if err != nil {
+						t.Fatalf("%s has heard %q and then %v, not %q", who, heard[who], err, step[1])
+					}
+				}
+				switch {
+				case what == "hears":
+					_, heard[who], _ = strings.Cut(heard[who], step[1])
+				case what == "ends" && who == client:
+					c.Close()
+				case what == "ends":
+					for err = nil; err == nil; {
+						err = read(who)
+					}
+					if errors.Is(err, os.ErrDeadlineExceeded) {
+						t.Errorf("%s does not know of the end", who)
+					}
+				default:
+					io.WriteString(conns[who], step[1])
+				}
+			}
+			if row.never != "" && strings.Contains(all, row.never) {
+				t.Errorf("the client has heard %q", all)
+			}
+			for _, c := range conns {
+				c.Close()
+			}
+			ended := make(chan bool)
+			go func() { b.Close(); close(ended) }()
+			select {
+			case <-ended:
+			case <-time.After(10 * time.Second):
+				t.Error("it does not end")
+			}
+		})
+	}
 }

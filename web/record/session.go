@@ -48,6 +48,7 @@ type session struct {
 
 	mu      sync.Mutex
 	ready   net.Conn      // the first connection to the server, until it is used
+	since   time.Time     // when it was made
 	failure error         // why there is none
 	connect time.Duration // of the first, until it is stored
 	shake   time.Duration
@@ -71,7 +72,7 @@ func (p *Proxy) Serve(client net.Conn, server netip.AddrPort) {
 	start := time.Now()
 	up, err := p.reach(ctx, server)
 	cancel()
-	s.connect = time.Since(start)
+	s.connect, s.since = time.Since(start), time.Now()
 	if err != nil {
 		s.failure = err
 	} else {
@@ -157,6 +158,9 @@ func understood(r *bufio.Reader) bool {
 	for n := 1; ; n = r.Buffered() + 1 {
 		_, err := r.Peek(n)
 		head, _ := r.Peek(r.Buffered())
+		if line, _, whole := bytes.Cut(head, []byte("\n")); whole && !version.Match(line) {
+			return false // like HTTP, IRC begins with capitals
+		}
 		if blank.Match(head) {
 			q, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(head)))
 			return err == nil && (q.Host != "" || !q.ProtoAtLeast(1, 1))
@@ -166,6 +170,9 @@ func understood(r *bufio.Reader) bool {
 		}
 	}
 }
+
+// version ends a request's first line.
+var version = regexp.MustCompile(` HTTP/\d\.\d\r?$`)
 
 // blank ends a request's head.
 var blank = regexp.MustCompile(`\n\r?\n`)
@@ -224,7 +231,7 @@ func (s *session) serveTLS() {
 		if err == nil {
 			c, err = s.handshake(c, hello.SupportedProtos)
 		}
-		s.ready, s.failure = c, err
+		s.ready, s.failure, s.since = c, err, time.Now()
 	}
 	if s.failure != nil {
 		s.fail(&web.Exchange{Server: s.server, Scheme: s.scheme, ServerName: s.name}, s.failure)
@@ -267,10 +274,20 @@ func (s *session) serveTLS() {
 	}
 }
 
+// suites are those of TLS 1.2 that browsers still take: beside Go's own, those without ephemeral keys.
+var suites = func() (out []uint16) {
+	for _, c := range tls.CipherSuites() {
+		out = append(out, c.ID)
+	}
+	return append(out, tls.TLS_RSA_WITH_AES_128_GCM_SHA256, tls.TLS_RSA_WITH_AES_256_GCM_SHA384, tls.TLS_RSA_WITH_AES_128_CBC_SHA,
+		tls.TLS_RSA_WITH_AES_256_CBC_SHA)
+}()
+
 // handshake begins TLS with the server as the client would: by its name, and with its protocols. A client that says no
 // name wants whatever the server has.
 func (s *session) handshake(c net.Conn, protocols []string) (net.Conn, error) {
-	config := &tls.Config{ServerName: s.name, NextProtos: slices.Clone(protocols), RootCAs: s.Roots, InsecureSkipVerify: s.Insecure}
+	config := &tls.Config{ServerName: s.name, NextProtos: slices.Clone(protocols), RootCAs: s.Roots, InsecureSkipVerify: s.Insecure,
+		CipherSuites: suites}
 	if s.name == "" {
 		config.ServerName = s.server.Addr().String()
 	}
@@ -283,7 +300,9 @@ func (s *session) handshake(c net.Conn, protocols []string) (net.Conn, error) {
 		c.Close()
 		return nil, err
 	}
+	s.mu.Lock()
 	s.shake = time.Since(start)
+	s.mu.Unlock()
 	return t, nil
 }
 
