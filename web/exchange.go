@@ -151,7 +151,15 @@ func (x *Exchange) Name() string {
 }
 
 // URL is the whole of what was asked for.
-func (x *Exchange) URL() string { return x.Scheme + "://" + x.Host() + x.Target() }
+func (x *Exchange) URL() string { return URL(x.Scheme, x.Host(), x.Target()) }
+
+// URL is that of a target. One that is no path, such as that of "OPTIONS *", becomes one, or it would be part of the host.
+func URL(scheme, host, target string) string {
+	if target != "" && !strings.HasPrefix(target, "/") {
+		target = "/" + target
+	}
+	return scheme + "://" + host + target
+}
 
 // Status is the response's code, 0 without a response.
 func (x *Exchange) Status() int {

@@ -191,7 +191,7 @@ func (h *Handler) offer(out http.Header, x *web.Exchange) {
 }
 
 func (h *Handler) miss(w http.ResponseWriter, q *match.Request) {
-	m := Miss{Method: q.Method, URL: q.Scheme + "://" + q.Host + q.Target}
+	m := Miss{Method: q.Method, URL: web.URL(q.Scheme, q.Host, q.Target)}
 	m.Closest, m.Why = h.Index.Closest(q)
 	h.mu.Lock()
 	if h.missed == nil {

@@ -46,8 +46,8 @@ func Serve(origins []*Origin, h *Handler, a *authority.Authority, n Network) (*S
 	quiet := log.New(io.Discard, "", 0) // what clients do wrong is theirs to say
 	plainOnly := new(http.Protocols)
 	plainOnly.SetHTTP1(true)
-	s.plain = &http.Server{Handler: h, ErrorLog: quiet, Protocols: plainOnly}
-	s.tls = &http.Server{Handler: h, ErrorLog: quiet, TLSConfig: &tls.Config{GetConfigForClient: s.config}}
+	s.plain = &http.Server{Handler: h, ErrorLog: quiet, Protocols: plainOnly, DisableGeneralOptionsHandler: true}
+	s.tls = &http.Server{Handler: h, ErrorLog: quiet, TLSConfig: &tls.Config{GetConfigForClient: s.config}, DisableGeneralOptionsHandler: true}
 	s.h3 = &http3.Server{Handler: h, TLSConfig: http3.ConfigureTLSConfig(&tls.Config{GetCertificate: s.certificate})}
 	for _, o := range origins {
 		for name := range o.H2 {
