@@ -156,8 +156,12 @@ func mapped(name string) ([]byte, error) {
 	return os.ReadFile(name)
 }
 
-// Load reads a whole recording, in the order in which its requests began. The original's files do not say that; they
-// come by the time at which they were written, before all others.
+// Placed is what an Exchange's Order is above where it is a place that was given to it, by which it comes whenever it
+// began. Recorders count from 1 in each run, and only the time says which run was first.
+const Placed = 1 << 32
+
+// Load reads a whole recording, in the order in which its requests began, or in the one that they were given. The
+// original's files do not say that; they come by the time at which they were written, before all others.
 func Load(path string) ([]*Exchange, error) {
 	names, err := Files(path)
 	if err != nil {
@@ -179,10 +183,35 @@ func Load(path string) ([]*Exchange, error) {
 		return nil, fmt.Errorf("%s has no recorded exchanges\nhint: gm-webrecord makes such directories", path)
 	}
 	slices.SortFunc(all, func(a, b *Exchange) int {
-		if a.Order != 0 && b.Order != 0 {
-			return cmp.Or(a.Start.Compare(b.Start), cmp.Compare(a.Order, b.Order), cmp.Compare(a.File, b.File))
+		kind := a.ordered()
+		if other := b.ordered(); other != kind {
+			return cmp.Compare(kind, other)
 		}
-		return cmp.Or(cmp.Compare(min(a.Order, 1), min(b.Order, 1)), cmp.Compare(written[a], written[b]), cmp.Compare(a.File, b.File))
+		switch kind {
+		case unordered:
+			return cmp.Or(cmp.Compare(written[a], written[b]), cmp.Compare(a.File, b.File))
+		case placed:
+			return cmp.Or(cmp.Compare(a.Order, b.Order), cmp.Compare(a.File, b.File))
+		}
+		return cmp.Or(a.Start.Compare(b.Start), cmp.Compare(a.Order, b.Order), cmp.Compare(a.File, b.File))
 	})
 	return all, nil
+}
+
+// The kinds of exchanges by what their order says, in the order in which they come: what was appended to a merged
+// recording comes after it.
+const (
+	unordered = iota
+	placed
+	counted
+)
+
+func (x *Exchange) ordered() int {
+	switch {
+	case x.Order == 0:
+		return unordered
+	case x.Order > Placed:
+		return placed
+	}
+	return counted
 }

@@ -72,7 +72,7 @@ type Exchange struct {
 
 	ServerName string // that the client asked for in TLS (SNI)
 	Protocol   string // "HTTP/1.1", "HTTP/2.0"
-	Order      uint64 // by which requests began, from 1
+	Order      uint64 // by which requests began, from 1; above Placed, the place given
 	Start      time.Time
 	FirstByte  time.Duration // from the request's sending to the response's first byte
 	Duration   time.Duration // from the request's sending to the response's end

@@ -176,6 +176,65 @@ func TestDirectory(t *testing.T) {
 	}
 }
 
+// Exchanges come in the order of their requests, whatever their files' names are.
+func TestOrder(t *testing.T) {
+	type recorded struct{ order, start uint64 }
+	for _, row := range []struct {
+		name    string
+		written []recorded
+		want    string
+	}{
+		{"a run", []recorded{{2, 20}, {1, 10}, {3, 20}}, "[1 2 3]"},
+		{"two runs", []recorded{{1, 50}, {2, 60}, {1, 10}, {2, 20}}, "[1 2 1 2]"},
+		{"without times", []recorded{{3, 0}, {1, 0}, {2, 0}}, "[1 2 3]"},
+		{"places", []recorded{{Placed + 2, 10}, {Placed + 1, 20}, {Placed + 3, 0}}, "[4294967297 4294967298 4294967299]"},
+		{"all kinds", []recorded{{1, 1}, {Placed + 1, 20}, {0, 0}}, "[0 4294967297 1]"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			d, err := Create(t.TempDir(), true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range row.written {
+				x := sample()
+				x.Order, x.Start = r.order, time.Time{}
+				if r.start != 0 {
+					x.Start = time.Unix(int64(r.start), 0)
+				}
+				if _, err := d.Write(x); err != nil {
+					t.Fatal(err)
+				}
+			}
+			all, err := Load(d.Path())
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []uint64
+			last := time.Time{}
+			for _, x := range all {
+				got = append(got, x.Order)
+				if row.name == "two runs" && x.Start.Before(last) {
+					t.Error("the runs are mixed")
+				}
+				last = x.Start
+			}
+			if fmt.Sprint(got) != row.want {
+				t.Errorf("%d, not %s", got, row.want)
+			}
+		})
+	}
+}
+
+// What is asked of a server as a whole has a URL too, of the same host.
+func TestURL(t *testing.T) {
+	for first, want := range map[string]string{"OPTIONS * HTTP/1.1": "http://a.test/*", "GET /b?c HTTP/1.1": "http://a.test/b?c", "": "http://a.test"} {
+		x := &Exchange{Scheme: "http", Request: Message{First: first, Header: []Field{{"Host", "a.test"}}}}
+		if got := x.URL(); got != want {
+			t.Errorf("%s: %s", first, got)
+		}
+	}
+}
+
 func TestParseErrors(t *testing.T) {
 	good := func() []byte { return stored(sample()) }
 	for _, row := range []struct {

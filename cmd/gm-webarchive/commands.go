@@ -217,10 +217,13 @@ func (o *strip) do() error {
 			if !archive.Strip(x, o.Header, drop) {
 				continue
 			}
+			n++
+			if x.Order == 0 { // the original's, whose files' times the copies do not have
+				x.Order = web.Placed + uint64(n)
+			}
 			if _, err := d.Write(x); err != nil {
 				return err
 			}
-			n++
 		}
 		o.say("%d exchanges, %d left out", n, len(all)-n)
 		return nil

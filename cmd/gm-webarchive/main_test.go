@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"gomahi/web"
 )
 
 func call(stdin string, args ...string) (status int, stdout, stderr string) {
@@ -66,6 +68,19 @@ func TestRun(t *testing.T) {
 	must("gm-webarchive: 1 exchanges, 2 left out\n", "strip", "--drop=www", "--header=Server", "again", "public")
 	if got := must("", "cat", "--headers", "public", "http://cdn.test/app.js?v=3"); strings.Contains(got, "Server:") {
 		t.Error(got)
+	}
+	must("gm-webarchive: 3 exchanges, 0 left out\n", "strip", "site", "placed") // files of the original, which have no order
+	all, err := web.Load("placed")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, x := range all {
+		if x.Order != web.Placed+uint64(i)+1 {
+			t.Error(i, x.Order)
+		}
+	}
+	if got := must("", "ls", "placed"); got != list {
+		t.Errorf("%s\nis not in the order of\n%s", got, list)
 	}
 	must("gm-webarchive: 4 exchanges\n", "merge", "all", "site", "public")
 	must("gm-webarchive: 4 exchanges, all whole\n", "verify", "all")

@@ -230,6 +230,39 @@ func TestChange(t *testing.T) {
 	}
 }
 
+// Merged recordings come one after the other, whenever they were made, and what is appended after them.
+func TestMerge(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "site")
+	d, err := web.Create(dir, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := func(path string, order uint64, start int64) *web.Exchange {
+		x := sample(t)[1]
+		x.Request.First, x.Order, x.Start = "GET "+path+" HTTP/1.1", order, time.Unix(start, 0)
+		return x
+	}
+	if _, err := Merge(d, [][]*web.Exchange{{made("/1", 1, 50), made("/2", 2, 60)}, {made("/3", 1, 40), made("/4", 0, 0)}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range []*web.Exchange{made("/6", 1, 11), made("/5", 2, 10)} {
+		if _, err := d.Write(x); err != nil {
+			t.Fatal(err)
+		}
+	}
+	all, err := web.Load(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := ""
+	for _, x := range all {
+		got += x.Target()
+	}
+	if got != "/1/2/3/4/5/6" {
+		t.Error(got)
+	}
+}
+
 // What is imported can be stored, is found again, and stays itself through an export.
 func FuzzImportHAR(f *testing.F) {
 	var b bytes.Buffer

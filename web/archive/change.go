@@ -30,7 +30,7 @@ func Merge(to *web.Dir, recordings [][]*web.Exchange) (n int, err error) {
 	for _, all := range recordings {
 		for _, x := range all {
 			n++
-			x.Order = uint64(n)
+			x.Order = web.Placed + uint64(n)
 			if _, err := to.Write(x); err != nil {
 				return n - 1, err
 			}
