@@ -138,7 +138,7 @@ func Read(name string) (*Exchange, error) {
 
 // mapped is the content of a file. A small one is copied: a mapping takes a page, and the kernel allows 65530 of them.
 func mapped(name string) ([]byte, error) {
-	f, err := os.Open(name)
+	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0) // or a FIFO would have us wait for its writer
 	if err != nil {
 		return nil, err
 	}

@@ -171,6 +171,13 @@ func TestDirectory(t *testing.T) {
 	if _, err := Load(dir); err == nil || !strings.Contains(err.Error(), file+" is not a recorded exchange") {
 		t.Error(err)
 	}
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := unix.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Read(pipe); err == nil || !strings.Contains(err.Error(), "not a regular file") { // at once
+		t.Error(err)
+	}
 	if _, err := Load(t.TempDir()); err == nil || !strings.Contains(err.Error(), "has no recorded exchanges") {
 		t.Error(err)
 	}
