@@ -32,6 +32,7 @@ type Request struct {
 	Target         string // path and query
 	Header         http.Header
 	Body           []byte
+	Rest           int64 // the bytes of the body that come after Body, and were not kept
 }
 
 // An Index finds exchanges. It may be used by several goroutines.
@@ -116,7 +117,7 @@ func (ix *Index) strip(query string) string {
 }
 
 // rank is how well a candidate answers a request, the more important first; higher is better.
-type rank [9]int
+type rank [10]int
 
 func (ix *Index) rank(r *Request, query, significant string, c *candidate) (k rank) {
 	flag := func(ok bool) int {
@@ -132,20 +133,32 @@ func (ix *Index) rank(r *Request, query, significant string, c *candidate) (k ra
 	}
 	k[1] = flag(significant == c.significant)
 	k[2] = common(significant, c.significant)
-	k[3] = flag(bytes.Equal(r.Body, c.Request.Body.Bytes()))
+	k[3] = flag(c.Request.Body.Size() == int64(len(r.Body))+r.Rest && bytes.HasPrefix(c.Request.Body.Bytes(), r.Body))
 	for i, name := range conditional {
-		k[4] += flag(r.Header.Get(name) == c.conditionals[i])
+		same := sameCondition(name, r.Header.Get(name), c.conditionals[i])
+		k[4] += flag(same || c.conditionals[i] == "") // the whole resource is better than another part
+		k[5] += flag(same)
 	}
-	k[5] = 1
+	k[6] = 1
 	for _, name := range c.vary {
-		if name != "*" && !slices.Equal(r.Header[name], c.header[name]) {
-			k[5] = 0
+		if name != "*" && name != "Host" && !slices.Equal(r.Header[name], c.header[name]) { // net/http keeps Host elsewhere
+			k[6] = 0
 		}
 	}
-	k[6] = flag(slices.Equal(cookies(r.Header), c.cookies))
-	k[7] = flag(query == c.query)
-	k[8] = common(query, c.query)
+	k[7] = flag(slices.Equal(cookies(r.Header), c.cookies))
+	k[8] = flag(query == c.query)
+	k[9] = common(query, c.query)
 	return k
+}
+
+// sameCondition compares a header's values. All dates are the same: clients echo those that the replay has moved.
+func sameCondition(name, a, b string) bool {
+	if a == b || name != "If-Modified-Since" && name != "If-Range" {
+		return a == b
+	}
+	_, aerr := http.ParseTime(a)
+	_, berr := http.ParseTime(b)
+	return aerr == nil && berr == nil
 }
 
 // cookies are the names of those that a request brings: who has none is often sent to get one. Their values change.
@@ -214,7 +227,7 @@ func (ix *Index) Find(r *Request) *web.Exchange {
 func (ix *Index) fits(r *Request, k rank, c *candidate) bool {
 	switch ix.mode {
 	case Strict:
-		return k[0] == 2 && k[1] == 1 && k[3] == 1 && k[4] == len(conditional) && k[5] == 1
+		return k[0] == 2 && k[1] == 1 && k[3] == 1 && k[5] == len(conditional) && k[6] == 1
 	case Mahimahi:
 		return k[0] == 2 && slices.Equal(r.Header["User-Agent"], c.header["User-Agent"])
 	}
@@ -256,9 +269,9 @@ func difference(k rank) string {
 		return "its query differs"
 	case k[3] == 0:
 		return "its body differs"
-	case k[4] < len(conditional):
+	case k[5] < len(conditional):
 		return "its range or conditions differ"
-	case k[5] == 0:
+	case k[6] == 0:
 		return "headers differ that its Vary names"
 	}
 	return "its User-Agent differs"

@@ -55,6 +55,14 @@ func id(x *web.Exchange) string {
 }
 
 var site = map[string]string{
+	"since":   "GET http://a.test/dated\nIf-Modified-Since: Mon, 13 Nov 2023 22:13:20 GMT",
+	"since-2": "GET http://a.test/dated\nIf-Modified-Since: yesterday",
+	"rest":    "GET http://a.test/dated\nRange: bytes=5-\nIf-Range: Mon, 13 Nov 2023 22:13:20 GMT",
+	"host":    "GET http://a.test/host\n\nVary: Host",
+	"begun":   "GET http://a.test/film\nRange: bytes=0-9\nIf-Range: x",
+	"film":    "GET http://a.test/film",
+	"tag":     "GET http://a.test/tag\nIf-None-Match: x",
+	"untag":   "GET http://a.test/tag",
 	"a":       "GET http://a.test/",
 	"a-https": "GET https://a.test/",
 	"q1":      "GET http://a.test/q?x=100&t=1",
@@ -74,7 +82,8 @@ var site = map[string]string{
 
 func index(mode Mode, ignore *regexp.Regexp) *Index {
 	var all []*web.Exchange
-	for _, name := range []string{"a", "a-https", "q1", "q2", "post-1", "post-2", "plain", "gzip", "whole", "part", "agent", "port", "again-1", "login", "home"} {
+	for _, name := range []string{"a", "a-https", "q1", "q2", "post-1", "post-2", "plain", "gzip", "whole", "part", "agent", "port", "again-1", "login", "home",
+		"since", "since-2", "rest", "host", "begun", "film", "tag", "untag"} {
 		all = append(all, exchange(name, site[name]))
 	}
 	all = append(all, exchange("again-2", site["again-1"]), exchange("again-3", site["again-1"]))
@@ -103,6 +112,12 @@ func TestFind(t *testing.T) {
 		{"varying otherwise", "GET http://a.test/coded\nAccept-Encoding: br", "plain", "miss", "plain"},
 		{"a range", "GET http://a.test/ranged\nRange: bytes=0-9", "part", "part", "whole"},
 		{"no range", "GET http://a.test/ranged", "whole", "whole", "whole"},
+		{"another range", "GET http://a.test/film\nRange: bytes=5-6\nIf-Range: x", "film", "miss", "begun"},
+		{"another tag", "GET http://a.test/tag\nIf-None-Match: y", "untag", "miss", "tag"},
+		{"a date that moved", "GET http://a.test/dated\nIf-Modified-Since: Sun, 22 Nov 2026 22:13:20 GMT", "since", "since", "since"},
+		{"no date", "GET http://a.test/dated\nIf-Modified-Since: yesterday", "since-2", "since-2", "since"},
+		{"a range of a date that moved", "GET http://a.test/dated\nRange: bytes=5-\nIf-Range: Sun, 22 Nov 2026 22:13:20 GMT", "rest", "rest", "since"},
+		{"varying by host", "GET http://a.test/host", "host", "host", "host"},
 		{"no cookie", "GET http://a.test/home", "login", "login", "login"},
 		{"cookies of the same names", "GET http://a.test/home\nCookie: a=3\nCookie: b=4", "home", "home", "login"},
 		{"other cookies", "GET http://a.test/home\nCookie: a=3", "login", "login", "login"},
@@ -125,6 +140,22 @@ func TestFrom(t *testing.T) {
 		x := &web.Exchange{Request: web.Message{First: "GET " + target + " HTTP/1.1"}}
 		if got := From("http", &http.Request{RequestURI: target}, nil).Target; got != want || x.Target() != want {
 			t.Errorf("%s: %s, and recorded %s", target, got, x.Target())
+		}
+	}
+}
+
+// Of a long body only the beginning is compared, and the length.
+func TestLongBody(t *testing.T) {
+	ix := index(Strict, nil)
+	for _, row := range []struct {
+		body string
+		rest int64
+		want string
+	}{{"tw", 1, "post-2"}, {"tw", 2, "miss"}, {"tw", 0, "miss"}, {"on", 1, "post-1"}, {"two", 1, "miss"}} {
+		r := request("POST http://a.test/form\nBody: " + row.body)
+		r.Rest = row.rest
+		if got := id(ix.Find(r)); got != row.want {
+			t.Errorf("%s and %d bytes: %s, not %s", row.body, row.rest, got, row.want)
 		}
 	}
 }

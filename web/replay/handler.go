@@ -63,7 +63,7 @@ func (h *Handler) Counts() (served, missed uint64, different int) {
 	return h.served.Load(), missed, len(h.missed)
 }
 
-// most of a request's body is looked at.
+// most of a request's body is looked at; of the rest, how long it is.
 const most = 16 << 20
 
 // ServeHTTP answers a request.
@@ -73,14 +73,18 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		scheme = "https"
 	}
 	var body []byte
+	var rest int64
 	if r.ContentLength != 0 {
 		var err error
-		if body, err = io.ReadAll(io.LimitReader(r.Body, most)); err != nil {
+		if body, err = io.ReadAll(io.LimitReader(r.Body, most)); err == nil {
+			rest, err = io.Copy(io.Discard, r.Body)
+		}
+		if err != nil {
 			panic(http.ErrAbortHandler)
 		}
-		io.Copy(io.Discard, r.Body)
 	}
 	q := match.From(scheme, r, body)
+	q.Rest = rest
 	x := h.Index.Find(q)
 	if x == nil {
 		h.miss(w, q)
