@@ -27,8 +27,12 @@ func offers(altSvc string) (ports []uint16) {
 // told.
 var dated = []string{"Date", "Expires"}
 
-// shift moves the dates of a response, recorded at then, as if it were made now. Those that are no date stay.
+// shift moves the dates of a response, recorded at then, as if it were made now. Those that are no date stay, and all if
+// nobody knows when it was made.
 func shift(h http.Header, then, start, now time.Time) {
+	if then.IsZero() {
+		return
+	}
 	move := func(name string, by time.Duration, moved func(string, time.Duration) string) {
 		if len(h[name]) > 0 {
 			h[name] = slices.Clone(h[name]) // the values are not this answer's alone
@@ -46,14 +50,15 @@ func shift(h http.Header, then, start, now time.Time) {
 
 func moved(date string, by time.Duration) string {
 	t, err := http.ParseTime(date)
-	if err != nil {
+	if err != nil || t.Add(by).Year() > 9999 { // the format has no digits for it, and it means never
 		return date
 	}
 	return t.Add(by).UTC().Format(http.TimeFormat)
 }
 
 // cookieDates are the formats of a cookie's Expires that are seen.
-var cookieDates = []string{http.TimeFormat, "Mon, 02-Jan-2006 15:04:05 MST", "Mon, 02-Jan-06 15:04:05 MST", time.ANSIC}
+var cookieDates = []string{http.TimeFormat, "Mon, 02-Jan-2006 15:04:05 MST", "Mon, 02-Jan-06 15:04:05 MST", time.ANSIC,
+	time.RFC850, time.RFC1123Z, time.RFC1123}
 
 // movedCookie moves the Expires of a Set-Cookie header, unless it is one that deletes the cookie.
 func movedCookie(cookie string, by time.Duration) string {
@@ -65,8 +70,11 @@ func movedCookie(cookie string, by time.Duration) string {
 		}
 		for _, layout := range cookieDates {
 			if t, err := time.Parse(layout, strings.TrimSpace(value)); err == nil {
-				if t.Year() > 2000 {
-					parts[i+1] = name + "=" + t.Add(by).UTC().Format(layout)
+				later := t.Add(by)
+				text := later.Format(layout) // in the zone that it was in
+				again, err := time.Parse(layout, text)
+				if t.Year() > 2000 && err == nil && again.Year() == later.Year() { // else the year has too few digits
+					parts[i+1] = name + "=" + text
 				}
 				break
 			}
@@ -75,7 +83,7 @@ func movedCookie(cookie string, by time.Duration) string {
 	return strings.Join(parts, ";")
 }
 
-// made is when a response was, as it says itself, else as the recorder does.
+// made is when a response was, as it says itself, else as the recorder does; the zero time if neither does.
 func made(x *web.Exchange) time.Time {
 	if t, err := http.ParseTime(x.Response.Get("Date")); err == nil {
 		return t

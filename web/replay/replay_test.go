@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -8,7 +9,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -307,6 +310,70 @@ func TestDates(t *testing.T) {
 	}
 	if cookies[1].Expires.Year() != 1970 {
 		t.Error(cookies[1])
+	}
+}
+
+func TestShift(t *testing.T) {
+	then := time.Date(2026, 11, 22, 11, 0, 0, 0, time.UTC)
+	for _, row := range []struct {
+		name, value, want string
+		then              time.Time
+	}{
+		{"Expires", "Sun, 22 Nov 2026 11:00:00 GMT", "Sun, 22 Nov 2026 12:00:00 GMT", then},
+		{"Expires", "Sun, 22 Nov 2026 11:00:00 GMT", "Sun, 22 Nov 2026 11:00:00 GMT", time.Time{}},
+		{"Expires", "Fri, 31 Dec 9999 23:59:59 GMT", "Fri, 31 Dec 9999 23:59:59 GMT", then},
+		{"Set-Cookie", "a; Expires=Sun, 22 Nov 2026 11:00:00 GMT", "a; Expires=Sun, 22 Nov 2026 11:00:00 GMT", time.Time{}},
+		{"Set-Cookie", "a; Expires=Fri, 31 Dec 9999 23:59:59 GMT", "a; Expires=Fri, 31 Dec 9999 23:59:59 GMT", then},
+		{"Set-Cookie", "a; Expires=Sun, 22-Nov-26 11:00:00 GMT", "a; Expires=Sun, 22-Nov-26 12:00:00 GMT", then},
+		{"Set-Cookie", "a; Expires=Sunday, 22-Nov-26 11:00:00 GMT", "a; Expires=Sunday, 22-Nov-26 12:00:00 GMT", then},
+		{"Set-Cookie", "a; Expires=Sun, 22 Nov 2026 11:00:00 UTC", "a; Expires=Sun, 22 Nov 2026 12:00:00 UTC", then},
+		{"Set-Cookie", "a; Expires=Sun, 22 Nov 2026 11:00:00 +0000", "a; Expires=Sun, 22 Nov 2026 12:00:00 +0000", then},
+		{"Set-Cookie", "a; Expires=Sun, 22 Nov 2026 12:00:00 +0100", "a; Expires=Sun, 22 Nov 2026 13:00:00 +0100", then},
+		{"Set-Cookie", "a; Expires=Mon, 31-Dec-68 23:59:59 GMT", "a; Expires=Mon, 31-Dec-68 23:59:59 GMT", then},
+		{"Set-Cookie", "a; Expires=Thu, 01 Jan 1970 00:00:00 GMT", "a; Expires=Thu, 01 Jan 1970 00:00:00 GMT", then},
+	} {
+		h := http.Header{row.name: {row.value}}
+		shift(h, row.then, then, then.Add(time.Hour))
+		if got := h.Get(row.name); got != row.want {
+			t.Errorf("%s, not %s", got, row.want)
+		}
+	}
+}
+
+// A server answers what is asked of it as a whole by what was recorded.
+func TestOptions(t *testing.T) {
+	w := serve(t, &Handler{})
+	for server, at := range map[string]string{"192.0.2.1:80": "http://a.test", "192.0.2.2:443": "https://two.test"} {
+		u, err := url.Parse(at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		u.Opaque = "*"
+		r, err := w.client(t, server).Do(&http.Request{Method: "OPTIONS", URL: u, Host: u.Host})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Body.Close()
+		if m := <-w.misses; r.StatusCode != 404 || m.URL != at+"/*" {
+			t.Error(r.StatusCode, m)
+		}
+	}
+}
+
+// A body is longer than what is kept of it.
+func TestLongBody(t *testing.T) {
+	x := exchange("192.0.2.1:80", "http://a.test/said", "HTTP/1.1", "", "heard")
+	body := bytes.Repeat([]byte("x"), most+5)
+	x.Request.First, x.Request.Body = "POST /said HTTP/1.1", web.Bytes(body)
+	h := &Handler{Index: match.New([]*web.Exchange{x}, match.Strict, nil)}
+	for size, want := range map[int]int{most + 5: 200, most + 4: 404, most: 404} {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest("POST", "http://a.test/said", bytes.NewReader(body[:size]))
+		r.RequestURI = "/said"
+		h.ServeHTTP(w, r)
+		if w.Code != want {
+			t.Errorf("%d bytes: %d", size, w.Code)
+		}
 	}
 }
 
