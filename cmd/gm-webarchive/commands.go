@@ -131,9 +131,9 @@ func (o *cat) write(x *web.Exchange) error {
 		}
 	}
 	body := x.Response.Body.Bytes()
-	if coding := x.Response.Get("Content-Encoding"); o.Decode && coding != "" {
+	if codings := x.Response.Values("Content-Encoding"); o.Decode && len(codings) > 0 {
 		var err error
-		if body, err = archive.Decode(coding, body); err != nil {
+		if body, err = archive.Decode(strings.Join(codings, ", "), body); err != nil {
 			return err
 		}
 	}
@@ -188,7 +188,7 @@ func (o *imports) do() error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", o.Args[0], err)
 		}
-		o.say("%d exchanges, %d left out that are no HTTP or have no response", stored, left)
+		o.say("%d exchanges, %d left out that are no HTTP or have no response, or not its body", stored, left)
 		return nil
 	})
 }

@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"compress/gzip"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -61,7 +63,7 @@ func TestRun(t *testing.T) {
 	if _, err := os.Stat("half"); err == nil {
 		t.Error("half a recording is left")
 	}
-	must("gm-webarchive: 3 exchanges, 0 left out that are no HTTP or have no response\n", "import", "--har", "site.har", "again")
+	must("gm-webarchive: 3 exchanges, 0 left out that are no HTTP or have no response, or not its body\n", "import", "--har", "site.har", "again")
 	if got := must("", "ls", "again"); len(strings.Split(got, "\n")) != 5 {
 		t.Error(got)
 	}
@@ -88,6 +90,37 @@ func TestRun(t *testing.T) {
 	status, out, stderr := call("", "verify", "all")
 	if status != 1 || !strings.HasPrefix(out, "all/junk is not a recorded exchange: ") || !strings.Contains(stderr, "1 of 5 files are no whole exchange") {
 		t.Error(status, out, stderr)
+	}
+}
+
+// All codings are undone, and there is nothing to undo of nothing.
+func TestDecode(t *testing.T) {
+	t.Chdir(t.TempDir())
+	d, err := web.Create("site", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := []byte("hi")
+	for range 2 {
+		var b bytes.Buffer
+		z := gzip.NewWriter(&b)
+		z.Write(body)
+		z.Close()
+		body = b.Bytes()
+	}
+	for path, body := range map[string][]byte{"twice": body, "empty": nil} {
+		x := &web.Exchange{Server: netip.MustParseAddrPort("192.0.2.1:80"), Scheme: "http",
+			Request: web.Message{First: "GET /" + path + " HTTP/1.1", Header: []web.Field{{Name: "Host", Value: "a.test"}}},
+			Response: web.Message{First: "HTTP/1.1 200 OK", Body: web.Bytes(body),
+				Header: []web.Field{{Name: "Content-Encoding", Value: "gzip"}, {Name: "Content-Encoding", Value: "gzip"}}}}
+		if _, err := d.Write(x); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for path, want := range map[string]string{"twice": "hi", "empty": ""} {
+		if status, out, stderr := call("", "cat", "--decode", "site", "http://a.test/"+path); status != 0 || out != want {
+			t.Errorf("%s: %d %q %s", path, status, out, stderr)
+		}
 	}
 }
 

@@ -116,7 +116,10 @@ func TestDecode(t *testing.T) {
 			}
 		}
 	}
-	if _, err := Decode("gzip, dcb", nil); err == nil || !strings.HasPrefix(err.Error(), `the coding "dcb" is not known here`) {
+	if got, err := Decode("gzip, br", nil); len(got) > 0 || err != nil {
+		t.Errorf("nothing: %q, %v", got, err)
+	}
+	if _, err := Decode("gzip, dcb", []byte("x")); err == nil || !strings.HasPrefix(err.Error(), `the coding "dcb" is not known here`) {
 		t.Error(err)
 	}
 }
@@ -132,7 +135,9 @@ func TestImportHAR(t *testing.T) {
 		{"no response", one("GET", "https://b.test/x", "0"), "0 1"},
 		{"no HTTP", one("GET", "data:text/plain,x", "200"), "0 1"},
 		{"no method", one("", "http://b.test/", "200"), `entry 1, http://b.test/: its method is ""`},
-		{"a bad URL", one("GET", "http://%", "200"), `entry 1, http://%: parse "http://%": invalid URL escape "%"`},
+		{"a bad URL", one("GET", "http://%", "200"), "0 1"},
+		{"a bad path", one("GET", "https://x.test/%zz", "200"), "0 1"},
+		{"a byte order mark", "\ufeff" + one("GET", "http://192.0.2.3/", "200"), "1 0 http://192.0.2.3/ 192.0.2.3:80"},
 		{"a bad port", one("GET", "http://a:99999/", "200"), `entry 1, http://a:99999/: its port is "99999"`},
 		{"no JSON", "<html>", "this is no HTTP archive: invalid character '<' looking for beginning of value"},
 		{"no log", "{}", `this is no HTTP archive: there is no "log"`},
@@ -152,6 +157,54 @@ func TestImportHAR(t *testing.T) {
 				t.Errorf("%s, not %s", got, row.want)
 			}
 		})
+	}
+}
+
+// What becomes of an entry's messages.
+func TestImportHARMessages(t *testing.T) {
+	for _, row := range []struct{ name, entry, want string }{
+		{"a body", `"request":{"method":"GET"},"response":{"status":200,"content":{"size":2,"text":"hi"}}`, `GET "" 200 [{Content-Length 2}] "hi"`},
+		{"an empty body", `"request":{"method":"GET"},"response":{"status":200,"content":{"size":0}}`, `GET "" 200 [{Content-Length 0}] ""`},
+		{"a body that is gone", `"request":{"method":"GET"},"response":{"status":200,"content":{"size":2}}`, "left out"},
+		{"HEAD", `"request":{"method":"HEAD"},"response":{"status":200,"headers":[{"name":"Content-Length","value":"77"}],"content":{"size":77}}`,
+			`HEAD "" 200 [{Content-Length 77}] ""`},
+		{"not modified", `"request":{"method":"GET"},"response":{"status":304,"headers":[{"name":"Content-Length","value":"77"}],"content":{"text":"old"}}`,
+			`GET "" 304 [{Content-Length 77}] ""`},
+		{"a form's fields", `"request":{"method":"POST","postData":{"mimeType":"application/x-www-form-urlencoded","params":[{"name":"b","value":"1 &"},{"name":"a"}]}},
+			"response":{"status":204}`, `POST "b=1+%26&a=" 204 [{Content-Length 0}] ""`},
+		{"a form's text", `"request":{"method":"POST","postData":{"text":"b=1","params":[{"name":"b","value":"2"}]}},"response":{"status":204}`,
+			`POST "b=1" 204 [{Content-Length 0}] ""`},
+		{"a form in parts", `"request":{"method":"POST","postData":{"mimeType":"multipart/form-data; boundary=x","params":[{"name":"b"}]}},"response":{"status":204}`,
+			`POST "" 204 [{Content-Length 0}] ""`},
+		{"other types", `"time":"1","connection":7,"cache":null,"request":{"method":"GET","bodySize":0.0,"cookies":{},"headersSize":""},
+			"response":{"status":200.0,"bodySize":12.0,"redirectURL":1,"content":{"size":12.5,"compression":"0","mimeType":1,"text":"hi"}},"timings":{"send":""}`,
+			`GET "" 200 [{Content-Length 2}] "hi"`},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			got := "left out"
+			har := `{"log":{"entries":[{` + strings.Replace(row.entry, `"request":{`, `"request":{"url":"http://a.test/",`, 1) + `}]}}`
+			_, _, err := ImportHAR(strings.NewReader(har), func(x *web.Exchange) error {
+				got = fmt.Sprintf("%s %q %d %v %q", x.Method(), x.Request.Body.Bytes(), x.Status(), x.Response.Header, x.Response.Body.Bytes())
+				return nil
+			})
+			if got != row.want || err != nil {
+				t.Errorf("%s, not %s: %v", got, row.want, err)
+			}
+		})
+	}
+}
+
+// Each of several Content-Encoding lines is a coding.
+func TestExportCodings(t *testing.T) {
+	x := sample(t)[0]
+	var b bytes.Buffer
+	w := brotli.NewWriter(&b)
+	w.Write(x.Response.Body.Bytes())
+	w.Close()
+	x.Response.Body = web.Bytes(b.Bytes())
+	x.Response.Header = append(x.Response.Header, web.Field{Name: "content-encoding", Value: "br"})
+	if c := export(x).Response.Content; c.Text != "console.log(1)" || c.Comment != "" {
+		t.Errorf("%+v", c)
 	}
 }
 

@@ -2,6 +2,7 @@
 package archive
 
 import (
+	"bufio"
 	"bytes"
 	"compress/flate"
 	"compress/gzip"
@@ -11,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -25,7 +27,7 @@ import (
 	"gomahi/web"
 )
 
-// The parts of an HTTP archive, version 1.2, that are of use: http://www.softwareishard.com/blog/har-12-spec/
+// The parts of an HTTP archive, version 1.2, that are written: http://www.softwareishard.com/blog/har-12-spec/
 type entry struct {
 	Started    time.Time   `json:"startedDateTime"`
 	Time       float64     `json:"time"` // ms, as all times here
@@ -133,7 +135,7 @@ func export(x *web.Exchange) *entry {
 	c := &e.Response.Content
 	c.Type = x.Response.Get("Content-Type")
 	body := x.Response.Body.Bytes()
-	if coding := x.Response.Get("Content-Encoding"); len(body) > 0 && coding != "" {
+	if coding := strings.Join(x.Response.Values("Content-Encoding"), ", "); coding != "" {
 		if plain, err := Decode(coding, body); err == nil {
 			body = plain
 		} else {
@@ -178,6 +180,9 @@ func textOf(b []byte) (text, encoding string) {
 
 // Decode undoes the codings of a Content-Encoding header (RFC 9110, 8.4), the last first: gzip, deflate, br and zstd.
 func Decode(codings string, b []byte) ([]byte, error) {
+	if len(b) == 0 { // as of a HEAD request: there is nothing that was coded
+		return b, nil
+	}
 	list := strings.Split(codings, ",")
 	for _, coding := range slices.Backward(list) {
 		r, err := decoder(strings.ToLower(strings.TrimSpace(coding)), b)
@@ -211,10 +216,55 @@ func decoder(coding string, b []byte) (io.Reader, error) {
 	return nil, fmt.Errorf("the coding %q is not known here\nhint: gzip, deflate, br and zstd are; another program must undo others", coding)
 }
 
-// ImportHAR reads an HTTP archive, an entry at a time, and gives its exchanges to store. Those that are no HTTP or have
-// no response are left out, and counted. Bodies are not compressed as they came: the format does not have that.
+// The parts that are read: what is of no use here many programs write as they like. All numbers may have a fraction.
+type readEntry struct {
+	Started  time.Time    `json:"startedDateTime"`
+	Request  readRequest  `json:"request"`
+	Response readResponse `json:"response"`
+	Timings  struct {
+		Connect float64 `json:"connect"`
+		SSL     float64 `json:"ssl"`
+		Wait    float64 `json:"wait"`
+		Receive float64 `json:"receive"`
+	} `json:"timings"`
+	Server string `json:"serverIPAddress"`
+}
+
+type readRequest struct {
+	Method  string `json:"method"`
+	URL     string `json:"url"`
+	Version string `json:"httpVersion"`
+	Headers []pair `json:"headers"`
+	Post    struct {
+		Type     string `json:"mimeType"`
+		Text     string `json:"text"`
+		Encoding string `json:"encoding"`
+		Params   []pair `json:"params"`
+	} `json:"postData"`
+}
+
+type readResponse struct {
+	Status     float64 `json:"status"`
+	StatusText string  `json:"statusText"`
+	Headers    []pair  `json:"headers"`
+	Content    struct {
+		Size     float64 `json:"size"`
+		Text     *string `json:"text"` // nil where the browser no longer had it
+		Encoding string  `json:"encoding"`
+		Comment  string  `json:"comment"`
+	} `json:"content"`
+}
+
+// ImportHAR reads an HTTP archive, an entry at a time, and gives its exchanges to store. Those that are no HTTP, or have
+// no response or not its body, are left out, and counted. Bodies are not compressed as they came: the format does not
+// have that.
 func ImportHAR(r io.Reader, store func(*web.Exchange) error) (stored, left int, err error) {
-	d := json.NewDecoder(r)
+	b := bufio.NewReader(r)
+	const mark = "\ufeff" // that some editors put before UTF-8
+	if first, _ := b.Peek(len(mark)); string(first) == mark {
+		b.Discard(len(mark))
+	}
+	d := json.NewDecoder(b)
 	for _, step := range []string{"log", "entries"} {
 		if err := enter(d, step); err != nil {
 			return 0, 0, fmt.Errorf("this is no HTTP archive: %w", err)
@@ -224,7 +274,7 @@ func ImportHAR(r io.Reader, store func(*web.Exchange) error) (stored, left int, 
 		return 0, 0, errors.New("this is no HTTP archive: its entries are no list")
 	}
 	for n := 1; d.More(); n++ {
-		var e entry
+		var e readEntry
 		if err := d.Decode(&e); err != nil {
 			return stored, left, fmt.Errorf("entry %d: %w", n, err)
 		}
@@ -270,12 +320,14 @@ func enter(d *json.Decoder, key string) error {
 }
 
 // imported makes an exchange of an entry; nil if it is none.
-func imported(e *entry) (*web.Exchange, error) {
+func imported(e *readEntry) (*web.Exchange, error) {
+	status, content := int(e.Response.Status), &e.Response.Content
 	u, err := url.Parse(e.Request.URL)
-	if err != nil {
-		return nil, err
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || status < 200 || status > 999 {
+		return nil, nil
 	}
-	if (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || e.Response.Status < 200 || e.Response.Status > 999 {
+	bare := e.Request.Method == http.MethodHead || status == http.StatusNotModified // its headers are about another's body
+	if content.Text == nil && content.Size > 0 && !bare {
 		return nil, nil
 	}
 	if strings.ContainsAny(e.Request.Method, " \r\n") || e.Request.Method == "" {
@@ -292,20 +344,27 @@ func imported(e *entry) (*web.Exchange, error) {
 	if x.Request.Get("Host") == "" {
 		x.Request.Header = append([]web.Field{{Name: "Host", Value: u.Host}}, x.Request.Header...)
 	}
-	if p := e.Request.Post; p != nil {
-		if err := setBody(&x.Request, p.Text, p.Encoding); err != nil {
-			return nil, err
-		}
+	p := &e.Request.Post
+	if p.Text == "" && !strings.HasPrefix(strings.ToLower(p.Type), "multipart/") {
+		p.Text, p.Encoding = form(p.Params), ""
 	}
-	x.Response = web.Message{First: fmt.Sprintf("HTTP/1.1 %d %s", e.Response.Status, e.Response.StatusText), Header: fieldsOf(e.Response.Headers)}
-	if !strings.HasPrefix(e.Response.Content.Comment, undecoded) {
+	if err := setBody(&x.Request, p.Text, p.Encoding); err != nil {
+		return nil, err
+	}
+	x.Response = web.Message{First: fmt.Sprintf("HTTP/1.1 %d %s", status, e.Response.StatusText), Header: fieldsOf(e.Response.Headers)}
+	x.Response.Remove("Transfer-Encoding")
+	if bare {
+		return x, nil
+	}
+	if !strings.HasPrefix(content.Comment, undecoded) {
 		x.Response.Remove("Content-Encoding")
 	}
 	sized := x.Response.Get("Content-Length") != ""
-	if err := setBody(&x.Response, e.Response.Content.Text, e.Response.Content.Encoding); err != nil {
-		return nil, err
+	if content.Text != nil {
+		if err := setBody(&x.Response, *content.Text, content.Encoding); err != nil {
+			return nil, err
+		}
 	}
-	x.Response.Remove("Transfer-Encoding")
 	x.Response.SetUnsized()
 	x.Response.Unsized = !sized
 	return x, nil
@@ -319,6 +378,15 @@ func fieldsOf(pairs []pair) (out []web.Field) {
 		}
 	}
 	return out
+}
+
+// form is the body of a form whose fields alone are given.
+func form(params []pair) string {
+	var parts []string
+	for _, p := range params {
+		parts = append(parts, url.QueryEscape(p.Name)+"="+url.QueryEscape(p.Value))
+	}
+	return strings.Join(parts, "&")
 }
 
 func setBody(m *web.Message, text, encoding string) error {
