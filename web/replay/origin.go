@@ -19,23 +19,22 @@ type Origin struct {
 	H3     bool            // it offered HTTP/3 at its own name and port
 }
 
-// Origins are the servers of a recording that answered at least once, by address and port.
+// Origins are the servers of a recording that answered at least once, by address and port. One that spoke TLS and answered
+// HTTP without it, to say that it should be with, is one of TLS: net/http says the same.
 func Origins(all []*web.Exchange) (out []*Origin) {
-	type place struct {
-		netip.AddrPort
-		scheme string
-	}
-	byPlace := map[place]*Origin{}
+	byPlace := map[netip.AddrPort]*Origin{}
 	for _, x := range all {
 		if x.Status() == 0 {
 			continue
 		}
-		k := place{x.Server, x.Scheme}
-		o := byPlace[k]
+		o := byPlace[x.Server]
 		if o == nil {
 			o = &Origin{AddrPort: x.Server, Scheme: x.Scheme, H2: map[string]bool{}}
-			byPlace[k] = o
+			byPlace[x.Server] = o
 			out = append(out, o)
+		}
+		if x.Scheme == "https" {
+			o.Scheme = x.Scheme
 		}
 		if x.Protocol == "HTTP/2.0" || x.Protocol == "HTTP/3.0" {
 			o.H2[x.Name()] = true

@@ -149,7 +149,8 @@ func get(t *testing.T, c *http.Client, url string) (*http.Response, string) {
 
 func TestOrigins(t *testing.T) {
 	var got []string
-	for _, o := range Origins(site()) {
+	untold := exchange("192.0.2.2:443", "http://two.test:443/", "HTTP/1.1", "", "this is TLS")
+	for _, o := range Origins(append(append([]*web.Exchange{untold}, site()...), untold)) {
 		got = append(got, fmt.Sprint(o, " ", o.Scheme, " ", o.H3))
 	}
 	want := []string{"192.0.2.1:80 http false", "192.0.2.2:443 https true", "[2001:db8::1]:443 https false"}
