@@ -182,6 +182,10 @@ func (c *container) serve() (status unix.WaitStatus, err error) {
 		}
 	}
 	c.endTerminal()
+	sockets := c.sockets
+	if over { // what TCP has yet to send will not get through
+		sockets = nil
+	}
 	if over && c.Levels <= 1 { // of several, the others may have something yet
 		c.Linger = 0
 	}
@@ -198,7 +202,7 @@ func (c *container) serve() (status unix.WaitStatus, err error) {
 		c.room.left()
 	}
 	deadline := time.Now().Add(c.Linger)
-	linger(c.uplink, c.sockets, c.Linger, enough)
+	linger(c.uplink, sockets, c.Linger, enough)
 	c.uplink.end()
 	c.downlink.end()
 	c.uplink.Unread, c.downlink.Unread = unread(c.namespace, c.inside.Name()), unread(c.parent, c.outside.Name())

@@ -35,7 +35,7 @@ func unacknowledged(h *netlink.Handle) bool {
 }
 
 // linger waits until what was sent from inside is delivered: the packets under way, and what TCP has yet to send or to
-// see acknowledged. It ends after the given time at the latest, or when a signal in enough arrives.
+// see acknowledged, unless h is nil. It ends after the given time at the latest, or when a signal in enough arrives.
 func linger(uplink *ferry, h *netlink.Handle, most time.Duration, enough <-chan struct{}) {
 	deadline := time.NewTimer(most)
 	defer deadline.Stop()
@@ -47,7 +47,7 @@ func linger(uplink *ferry, h *netlink.Handle, most time.Duration, enough <-chan 
 		case <-enough:
 			return
 		}
-		if !unacknowledged(h) {
+		if h == nil || !unacknowledged(h) {
 			return
 		}
 		select {
