@@ -229,7 +229,7 @@ func TestAchieved(t *testing.T) {
 func TestFusedCounts(t *testing.T) {
 	l := newLab(t)
 	trace := filepath.Join(temp(t), "trace")
-	if err := os.WriteFile(trace, []byte("20\n40\n60\n80\n100\n"), 0o644); err != nil {
+	if err := os.WriteFile(trace, []byte("1020\n1040\n1060\n1080\n1100\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	for _, row := range []struct {
